@@ -1,0 +1,2 @@
+//! The `switchover` command.
+fn main() {}
