@@ -1,0 +1,61 @@
+//! What a run's end means to whoever started it: outcomes mapped to exit codes, once.
+//!
+//! Scripts and the operator's guide lean on these numbers; they do not change.
+
+use std::process;
+
+/// How the command ended. The number is the process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The guest runs on the destination; or, for commands that move no guest, all is well.
+    Committed = 0,
+    /// An error before an attempt began: the guest is where it was. For `observe`: two runners or a repeated count.
+    Error = 1,
+    /// The command line was not understood, or contradicts itself.
+    Usage = 2,
+    /// No attempt committed: the guest runs on the source.
+    Aborted = 3,
+    /// It is not known where the guest runs: it must be started nowhere until somebody has found out.
+    InDoubt = 4,
+    /// The guest runs nowhere.
+    Lost = 5,
+}
+
+/// The table for `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0  committed: the guest runs on the destination (other commands: all is well)
+  1  an error before an attempt began: the guest is where it was (observe: two runners, a repeated count, or no beat)
+  2  the command line was not understood or contradicts itself
+  3  aborted: the guest runs on the source
+  4  in doubt: it is not known where the guest runs; start it nowhere before you have found out
+  5  lost: the guest runs nowhere";
+
+impl From<ExitCode> for process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        process::ExitCode::from(code as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_code_with_its_number() {
+        for (code, word) in [
+            (ExitCode::Committed, "committed"),
+            (ExitCode::Error, "an error before"),
+            (ExitCode::Usage, "the command line"),
+            (ExitCode::Aborted, "aborted"),
+            (ExitCode::InDoubt, "in doubt"),
+            (ExitCode::Lost, "lost"),
+        ] {
+            assert!(
+                HELP.contains(&format!("\n  {}  {word}", code as u8)),
+                "{code:?}"
+            );
+        }
+    }
+}
