@@ -1,0 +1,3 @@
+//! Guests: the memory that is moved, and what runs in it.
+
+pub mod memory;

@@ -1,0 +1,6 @@
+//! The system layer: every `unsafe` block of the shell, and the raw system calls that no crate owns well.
+//!
+//! Each file wraps one facility in a safe type. Nothing here knows what a switchover is.
+
+pub mod mapping;
+pub mod vectored;
