@@ -1,1 +1,3 @@
 //! The harness that the end-to-end tests share.
+
+pub mod host;

@@ -1,0 +1,45 @@
+# The lines that people and CI run. Everything here works with Rust, a C compiler and Debian's packages alone.
+#
+# Tests are built in the profile `ci` (Cargo.toml): optimised, with debug assertions and overflow checks. Unoptimised
+# hashing and copying would dominate every downtime that a test measures, and a plain release build would not check its
+# arithmetic. One profile for everything keeps it at one build.
+
+CARGO ?= cargo
+SHELL := /bin/bash
+
+# One test at a time: a test that measures a guest's downtime must not share its processors with another guest.
+export RUST_TEST_THREADS ?= 1
+
+# `make demo ARGS="--downtime-limit 20ms"`
+ARGS ?=
+
+.PHONY: all demo test test-all bench lint docs clean
+
+all:
+	$(CARGO) build --locked --release
+
+demo:
+	$(CARGO) run --locked --release -q -p switchover-shell --bin switchover -- demo $(ARGS)
+
+# A seeded sample of the long campaigns; the seed is printed. SWITCHOVER_SEED=... replays one.
+test:
+	tests/run
+
+# The same tests with every case of every campaign.
+test-all:
+	SWITCHOVER_ALL=1 tests/run
+
+bench:
+	$(CARGO) bench --locked -p switchover-benches $(ARGS)
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p switchover-core --features defmt -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+docs:
+	$(CARGO) doc --locked --workspace --no-deps
+
+clean:
+	$(CARGO) clean
