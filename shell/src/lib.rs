@@ -1,9 +1,11 @@
 //! The shell: everything that touches the operating system.
 
+pub mod contracts;
 pub mod dirty;
 pub mod exit_code;
 pub mod faults;
 pub mod guest;
+pub mod record;
 pub mod sys;
 pub mod units;
 pub mod words;

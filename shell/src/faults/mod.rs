@@ -1,10 +1,10 @@
 //! Faults to order: what a run is to suffer, so that its promises can be seen to hold.
 //!
-//! Faults are injected in the ports, never in the machines: the machine under test is the machine in use. [`spec`] reads
-//! and prints them; ports ask a [`Faults`] whether the moment has come.
+//! Faults are injected in the ports, never in the machines: the machine under test is the machine in use. `spec` reads
+//! and prints one fault, `list` holds all of a run; ports ask a [`Faults`] whether the moment has come.
 
+mod list;
 mod spec;
 
-pub use spec::{
-    Copies, Corruptible, Droppable, Fault, FaultConflict, Faults, Kind, SpecError, Stall, When,
-};
+pub use list::{FaultConflict, Faults};
+pub use spec::{Copies, Corruptible, Droppable, Fault, Kind, SpecError, Stall, When};
