@@ -1,3 +1,43 @@
-//! The machines that switch a running guest over within a hard limit.
+//! Switch a running guest over within a hard limit: it runs on the destination by then,
+//! or it is back on the source by then.
+//!
+//! Two machines, [`source::Source`] and [`destination::Destination`], are pure functions
+//! of (state, now, event). A [`Step`](action::Step) is all they return: a bounded list of
+//! actions, and the instant at which to call again.
+//!
+//! ```text
+//!            now, event
+//!  host ---------------------> machine
+//!   ^  <--------------------- Step { actions, deadline }
+//!   |
+//!   +-- ports: clock, vCPUs, devices, memory, link, journal, arbiter   (hal)
+//! ```
+//!
+//! The caller's rules:
+//! - Read the clock *after* taking an input, and take all inputs there are before judging
+//!   a deadline; [`hal`]'s drivers do both.
+//! - Do a step's actions in order. An action that takes time is answered by an event.
+//! - Hand every event in, also one that seems late: what is stale is ignored here.
+//!
+//! What is absent: no clock is read, nothing is allocated, nothing blocks, no loop is
+//! unbounded, no float is used, and no entry point panics.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod action;
+pub mod admission;
+pub mod config;
+pub mod contract;
+pub mod digest;
+pub mod event;
+mod fmt;
+pub mod hal;
+pub mod id;
+pub mod journal;
+pub mod limits;
+pub mod outcome;
+pub mod port;
+pub mod schedule;
+pub mod time;
+pub mod units;
+pub mod wire;

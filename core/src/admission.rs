@@ -1,0 +1,134 @@
+//! Will it fit? A verdict that lists its terms.
+//!
+//! An attempt is admitted if its predicted downtime fits the *planned* limit and its
+//! work fits before `go_by`. Terms are added, not overlapped: a plan that holds in any
+//! order of events is worth more here than a tight one.
+
+use crate::config::Limits;
+use crate::contract::{Origin, PeerTerms, SourceContracts};
+use crate::schedule::{Inputs, Schedule};
+use crate::time::{Ns, Ppm};
+use crate::units::{Bytes, BytesPerSecond};
+
+/// What is known of the link and the dirty set at the moment of the verdict.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Traffic {
+    /// What is left to send once the guest stops.
+    pub left: Bytes,
+    /// How fast it will go.
+    pub rate: BytesPerSecond,
+    /// Where the rate comes from.
+    pub rate_origin: Origin,
+    /// A message's way (delta).
+    pub delay: Ns,
+    /// Where the delay comes from.
+    pub delay_origin: Origin,
+}
+
+/// The prediction, term by term; every time on the source's clock.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Verdict {
+    /// Quiesce, vCPU stop, device stop.
+    pub stop: Ns,
+    /// Taking states.
+    pub save: Ns,
+    /// Moving `traffic.left` at `traffic.rate`.
+    pub transfer: Ns,
+    /// Loading states.
+    pub load: Ns,
+    /// Verifying; devices leave RESUMING.
+    pub seal: Ns,
+    /// Sealed's and Ready's way, or the source's journal if that takes longer.
+    pub ready: Ns,
+    /// Go's way, and the destination's claim and journal.
+    pub go: Ns,
+    /// The destination's resume.
+    pub resume: Ns,
+    /// The bytes, rate and delay it was computed from.
+    pub traffic: Traffic,
+    /// The latest offset of `Go`; zero where the limit leaves none.
+    pub go_by: Ns,
+    /// What lease, answer and rollback reserve of the hard limit.
+    pub reserve: Ns,
+    /// The planned limit it was held against.
+    pub limit: Ns,
+    /// Whether it fits.
+    pub fits: bool,
+}
+
+impl Verdict {
+    /// All that comes before `Go` is sent.
+    pub fn work(&self) -> Ns {
+        self.stop.plus(self.save).plus(self.transfer).plus(self.load).plus(self.seal).plus(self.ready)
+    }
+
+    /// The predicted downtime.
+    pub fn downtime(&self) -> Ns {
+        self.work().plus(self.go).plus(self.resume)
+    }
+
+    /// The smallest hard limit whose reserve leaves time for this work.
+    pub fn smallest_hard_limit(&self) -> Ns {
+        self.work().plus(self.reserve)
+    }
+}
+
+/// What the remaining phases take once the current one has ended; the only sums that
+/// decide whether an attempt is doomed.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Rest {
+    /// After the stop: save, transfer, load, seal, ready.
+    pub after_stop: Ns,
+    /// After save and transfer: load, seal, ready.
+    pub after_transfer: Ns,
+}
+
+/// Judges one moment. Returns the verdict, and the schedule where the limit leaves one.
+pub fn judge<const V: usize, const D: usize>(
+    limits: Limits,
+    own: &SourceContracts<V, D>,
+    peer: &PeerTerms,
+    drift: Ppm,
+    arbiter: bool,
+    traffic: Traffic,
+) -> (Verdict, Option<Schedule>) {
+    let rho = drift.relative(peer.drift);
+    let inputs = Inputs {
+        hard_limit: limits.hard(),
+        rollback: own.rollback(),
+        journal: own.journal.time,
+        timer: own.timer.time,
+        peer_timer: peer.timer,
+        need: peer.need(),
+        delay: traffic.delay,
+        claim: arbiter.then_some(own.claim.time),
+        drift: rho,
+    };
+    let schedule = inputs.schedule().ok();
+    let there_and_back = traffic.delay.times(2);
+    let mut verdict = Verdict {
+        stop: own.stop(),
+        save: own.save(),
+        transfer: traffic.rate.time_for(traffic.left),
+        load: peer.load.stretched(rho),
+        seal: peer.seal.stretched(rho),
+        ready: there_and_back.or_longer(own.journal.time),
+        go: traffic.delay.plus(peer.claim.plus(peer.journal).stretched(rho)),
+        resume: peer.resume.stretched(rho),
+        traffic,
+        go_by: schedule.map_or(Ns::ZERO, |s| s.go_by),
+        reserve: inputs.reserve(),
+        limit: limits.downtime,
+        fits: false,
+    };
+    verdict.fits =
+        schedule.is_some() && verdict.work() <= verdict.go_by && verdict.downtime() <= limits.downtime;
+    (verdict, schedule)
+}
+
+impl From<&Verdict> for Rest {
+    fn from(verdict: &Verdict) -> Self {
+        let after_transfer = verdict.load.plus(verdict.seal).plus(verdict.ready);
+        Self { after_stop: verdict.save.plus(verdict.transfer).plus(after_transfer), after_transfer }
+    }
+}

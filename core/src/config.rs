@@ -1,0 +1,194 @@
+//! Validated settings: a `Config` exists only if its numbers can hold together.
+
+use crate::contract::{DestinationContracts, SourceContracts};
+use crate::id::{ArbiterKey, GuestInstance};
+use crate::limits::{DURATION_MAX, PAGE_SIZE};
+use crate::time::{Ns, Ppm};
+use crate::units::Bytes;
+
+/// What both sides have to agree on about the guest, as far as the core can tell.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Layout {
+    /// Bytes in a page.
+    pub page_size: u32,
+    /// Guest memory.
+    pub memory: Bytes,
+    /// vCPU ports.
+    pub vcpu_ports: u8,
+    /// Devices.
+    pub devices: u8,
+}
+
+/// The two limits, whose sum is enforced.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Limits {
+    /// What an attempt is planned to fit; default 300 ms.
+    pub downtime: Ns,
+    /// How far reality may exceed the plan; default 10 ms, and zero makes `downtime` hard.
+    pub switchover: Ns,
+}
+
+impl Limits {
+    /// H: the guest runs again, on one side or the other, by then.
+    pub const fn hard(&self) -> Ns {
+        self.downtime.plus(self.switchover)
+    }
+}
+
+/// How often to try, and what that may cost.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Retry {
+    /// Attempts in all.
+    pub attempts: u8,
+    /// The wait after the first aborted attempt; doubles after each.
+    pub backoff: Ns,
+    /// The guest's total blackout over all attempts; one that could exceed it is not begun.
+    pub blackout_budget: Ns,
+    /// Pre-copy of one attempt; not admitted by then, the run ends with the guest never stopped.
+    pub precopy_limit: Ns,
+}
+
+/// How often to say something again, and when silence means the peer is gone.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Cadence {
+    /// Between pings in pre-copy.
+    pub ping: Ns,
+    /// Between repetitions of an unanswered message, reconnects and claims.
+    pub again: Ns,
+    /// With no message for that long, in pre-copy, the peer counts as lost.
+    pub silence: Ns,
+}
+
+impl Default for Cadence {
+    /// Pings at 10 Hz give a learner enough round trips in a second of pre-copy; silence
+    /// of 2 s is what operators are promised before a Welcome, and nothing is stopped yet.
+    fn default() -> Self {
+        Self { ping: Ns::from_millis(100), again: Ns::from_millis(50), silence: Ns::from_secs(2) }
+    }
+}
+
+/// The source's settings.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SourceConfig<const V: usize, const D: usize> {
+    /// The limits.
+    pub limits: Limits,
+    /// Retries and their caps.
+    pub retry: Retry,
+    /// Repetition.
+    pub cadence: Cadence,
+    /// Declared clock drift of this host.
+    pub drift: Ppm,
+    /// The guest's shape.
+    pub layout: Layout,
+    /// The arbiter, where there is one.
+    pub arbiter: Option<ArbiterKey>,
+    /// Keep the guest stopped rather than run it without a device that does not come back.
+    pub hold_on_lost_device: bool,
+    /// Time contracts.
+    pub contracts: SourceContracts<V, D>,
+}
+
+/// The destination's settings.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DestinationConfig<const V: usize, const D: usize> {
+    /// Repetition.
+    pub cadence: Cadence,
+    /// Declared clock drift of this host.
+    pub drift: Ppm,
+    /// The shape of guest it can take.
+    pub layout: Layout,
+    /// The arbiter, where there is one.
+    pub arbiter: Option<ArbiterKey>,
+    /// The guest that a `Running` record will name.
+    pub instance: GuestInstance,
+    /// Time contracts.
+    pub contracts: DestinationContracts<V, D>,
+}
+
+/// Why settings cannot hold together; each names what to change.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum ConfigError {
+    /// `limits.downtime` is zero: nothing can be planned into it.
+    NoDowntime,
+    /// A limit, or their sum, is beyond [`DURATION_MAX`].
+    LimitTooLong,
+    /// No attempt is allowed.
+    NoAttempts,
+    /// More attempts than the machine's capacity remembers.
+    TooManyAttempts,
+    /// The blackout budget does not cover one attempt.
+    BudgetBelowLimit,
+    /// A cadence of zero would spin.
+    NoCadence,
+    /// The page size is not the memory stream's.
+    PageSize,
+    /// The layout's ports are not those the contracts describe, or there is no vCPU port.
+    Ports,
+    /// A contract is beyond [`DURATION_MAX`].
+    ContractTooLong,
+}
+
+impl<const V: usize, const D: usize> SourceConfig<V, D> {
+    /// Whether the settings hold together for a machine that remembers `attempts_max` attempts.
+    pub fn check(&self, attempts_max: usize) -> Result<(), ConfigError> {
+        let hard = self.limits.hard();
+        if self.limits.downtime == Ns::ZERO {
+            return Err(ConfigError::NoDowntime);
+        }
+        if hard > DURATION_MAX {
+            return Err(ConfigError::LimitTooLong);
+        }
+        if self.retry.attempts == 0 {
+            return Err(ConfigError::NoAttempts);
+        }
+        if usize::from(self.retry.attempts) > attempts_max {
+            return Err(ConfigError::TooManyAttempts);
+        }
+        if self.retry.blackout_budget < hard {
+            return Err(ConfigError::BudgetBelowLimit);
+        }
+        self.cadence.check()?;
+        self.layout.check(self.contracts.vcpus.len(), self.contracts.devices.len())?;
+        let c = &self.contracts;
+        let own = [c.journal.time, c.timer.time, c.claim.time, c.link.delay.time];
+        let sums = [c.stop(), c.save(), c.rollback()];
+        if own.into_iter().chain(sums).any(|time| time > DURATION_MAX) {
+            return Err(ConfigError::ContractTooLong);
+        }
+        Ok(())
+    }
+}
+
+impl<const V: usize, const D: usize> DestinationConfig<V, D> {
+    /// Whether the settings hold together.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.cadence.check()?;
+        self.layout.check(self.contracts.vcpus.len(), self.contracts.devices.len())?;
+        let t = self.contracts.announced(self.drift, true);
+        if [t.load, t.seal, t.claim, t.journal, t.resume, t.timer].into_iter().any(|time| time > DURATION_MAX)
+        {
+            return Err(ConfigError::ContractTooLong);
+        }
+        Ok(())
+    }
+}
+
+impl Cadence {
+    fn check(&self) -> Result<(), ConfigError> {
+        if [self.ping, self.again, self.silence].contains(&Ns::ZERO) {
+            Err(ConfigError::NoCadence)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Layout {
+    fn check(&self, vcpu_ports: usize, devices: usize) -> Result<(), ConfigError> {
+        if self.page_size as usize != PAGE_SIZE {
+            return Err(ConfigError::PageSize);
+        }
+        let agree = usize::from(self.vcpu_ports) == vcpu_ports && usize::from(self.devices) == devices;
+        if agree && vcpu_ports > 0 { Ok(()) } else { Err(ConfigError::Ports) }
+    }
+}
