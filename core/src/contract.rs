@@ -1,7 +1,7 @@
 //! Time contracts: the worst cases a port declares, or that were calibrated or learned.
 //!
 //! A contract is early warning and blame, never a second limit: a phase over its own
-//! contract is recorded; only what no longer fits before `go_by` ends an attempt (\[SW-47\]).
+//! contract is recorded; only what no longer fits before `go_by` ends an attempt (\[SW-22\]).
 //! The machines read contracts and never change them: a host learns outside
 //! ([`Learner`](crate::learn::Learner)) and hands the result in between attempts.
 
@@ -242,7 +242,7 @@ pub struct PeerTerms {
 
 impl PeerTerms {
     /// `need` = C + J + Res: what must be left of the lease when `Go` is taken. One value,
-    /// used in the fit test, in `decide_by` and in the lease alike (\[SW-42\]).
+    /// used in the fit test, in `decide_by` and in the lease alike (\[SW-63\]).
     pub const fn need(&self) -> Ns {
         self.claim.plus(self.journal).plus(self.resume)
     }

@@ -1,7 +1,7 @@
 //! The digest that both sides compute over everything on the bulk stream.
 //!
 //! It covers (kind, address or device, length, bytes) of every piece, in order, and
-//! chains over attempts for as long as the destination's warm memory lives (\[SW-60\]).
+//! chains over attempts for as long as the destination's warm memory lives (\[SW-74\]).
 //! It guards against faults, not against forgery: a hostile peer is the transport's matter.
 //!
 //! Ports compute it where they move the bytes, never inside a machine's step: its cost

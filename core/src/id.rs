@@ -2,7 +2,7 @@
 //!
 //! A number that is compared must never repeat: an attempt is named by the source
 //! journal's random identity and a counter that is durable before the attempt is
-//! announced (\[SW-36\]), so neither a restart nor a replaced journal reuses a name.
+//! announced (\[SW-1\]), so neither a restart nor a replaced journal reuses a name.
 
 use serde::{Deserialize, Serialize};
 

@@ -56,7 +56,7 @@ pub struct NoTime {
 }
 
 impl Inputs {
-    /// The smallest lease that satisfies the protocol's inequality (\[SW-41\]):
+    /// The smallest lease that satisfies the protocol's inequality (\[SW-64\]):
     /// `L >= (1+rho)(max(delta, J_s) + W_s + delta) + W_d + need`. The source may have to
     /// wait for `MayGo` as well as for Ready, and both began no later than the lease.
     pub fn lease(&self) -> Ns {
@@ -65,12 +65,12 @@ impl Inputs {
         there.stretched(self.drift).plus(self.peer_timer).plus(self.need)
     }
 
-    /// `A = delta + W_s + W_d(1+rho)` (\[SW-48\]): an answer is not only the link's time.
+    /// `A = delta + W_s + W_d(1+rho)` (\[SW-68\]): an answer is not only the link's time.
     pub fn answer(&self) -> Ns {
         self.delay.plus(self.timer).plus(self.peer_timer.stretched(self.drift))
     }
 
-    /// What must be left of H when `Go` is sent (\[SW-46\]): the later of a commit at the
+    /// What must be left of H when `Go` is sent (\[SW-66\]): the later of a commit at the
     /// lease's end, and a refusal at `decide_by` with its answer and the rollback.
     pub fn reserve(&self) -> Ns {
         let lease = self.lease();

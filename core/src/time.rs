@@ -89,7 +89,7 @@ impl Ns {
 
     /// How long this duration of one clock can last on another whose relative rate
     /// differs by at most `drift`: rounded up, and one tick more, since an interval
-    /// that a clock reads as `n` ticks may cover `n + 1` (\[SW-44\]).
+    /// that a clock reads as `n` ticks may cover `n + 1` (\[SW-69\]).
     #[must_use]
     pub const fn stretched(self, drift: Ppm) -> Self {
         // Split so that neither product leaves 64 bits: drift is below 10^6, and so is the remainder.
@@ -136,7 +136,7 @@ impl At {
     }
 
     /// The first instant at which a rule `now <= self` no longer holds: that is when
-    /// the host has to call again (\[SW-45\]).
+    /// the host has to call again (\[SW-69\]).
     #[must_use]
     pub const fn just_after(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -174,7 +174,7 @@ impl Ppm {
     }
 
     /// The relative rate bound rho of two clocks that each drift by at most `self` and
-    /// `other`: `(1 + a) / (1 - b) - 1`, rounded up (\[SW-43\]).
+    /// `other`: `(1 + a) / (1 - b) - 1`, rounded up (\[SW-81\]).
     #[must_use]
     pub const fn relative(self, other: Self) -> Self {
         let a = if self.0 <= Self::MAX.0 { self.0 } else { Self::MAX.0 } as u64;

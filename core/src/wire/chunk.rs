@@ -8,7 +8,7 @@
 //!
 //! The CRC covers header and run table; the payload is covered by the stream's
 //! [`Digest`](crate::digest::Digest). Every number is bounded before anything is
-//! read into memory by it, and a run must lie within guest memory (\[SW-62\]).
+//! read into memory by it, and a run must lie within guest memory (\[SW-76\]).
 
 use crate::limits::{CHUNK_PAYLOAD_MAX, CHUNK_RUNS_MAX, PAGE_SIZE};
 use crate::port::Port;

@@ -88,7 +88,7 @@ pub struct Measured {
     pub offender: Option<Blame>,
 }
 
-/// Why a destination will not run an attempt; always for good (\[SW-20\]).
+/// Why a destination will not run an attempt; always for good (\[SW-6\]).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// Another attempt, or a guest that runs here already.
