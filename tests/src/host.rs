@@ -39,10 +39,7 @@ pub fn skip(test: &str, need: &str, reason: &str) {
 /// The seed of every sampled campaign: `SWITCHOVER_SEED`, or 1. `make test` draws one and prints it.
 pub fn seed() -> u64 {
     match std::env::var("SWITCHOVER_SEED") {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("SWITCHOVER_SEED is not a number: {text}")),
+        Ok(text) => text.trim().parse().unwrap_or_else(|_| panic!("SWITCHOVER_SEED is not a number: {text}")),
         Err(_) => 1,
     }
 }
@@ -81,12 +78,8 @@ fn built(variable: &str, beside: &str) -> PathBuf {
         return PathBuf::from(path);
     }
     // This test is PROFILE/deps/NAME-HASH; the executables are in PROFILE.
-    let profile = std::env::current_exe()
-        .ok()
-        .and_then(|path| Some(path.parent()?.parent()?.to_path_buf()));
-    let path = profile
-        .map(|folder| folder.join(beside))
-        .unwrap_or_default();
+    let profile = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.parent()?.to_path_buf()));
+    let path = profile.map(|folder| folder.join(beside)).unwrap_or_default();
     assert!(
         path.exists(),
         "{} is not built: run `make test`, or `cargo build` in the same profile first",
@@ -113,7 +106,6 @@ pub fn alone() -> Alone {
         .write(true)
         .open(path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    lock.lock()
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    lock.lock().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Alone { _lock: lock }
 }

@@ -12,14 +12,8 @@ use tidy_source::{Source, functions, has_word, root, sources, texts};
 
 /// Folders outside `shell/src/sys/` that may hold `unsafe`.
 const UNSAFE_ALLOWED: &[(&str, &str)] = &[
-    (
-        "shell/src/sys/",
-        "the system layer: every system call and raw pointer",
-    ),
-    (
-        "tests/freestanding/",
-        "a program without std has an unsafe entry point",
-    ),
+    ("shell/src/sys/", "the system layer: every system call and raw pointer"),
+    ("tests/freestanding/", "a program without std has an unsafe entry point"),
 ];
 
 /// Lines of one file, and of one function of core, at most.
@@ -45,10 +39,7 @@ fn lines_where(files: &[Source], bad: impl Fn(&str) -> Option<String>) -> Vec<St
 }
 
 fn core_sources() -> Vec<Source> {
-    sources()
-        .into_iter()
-        .filter(|file| file.path.starts_with("core/src/"))
-        .collect()
+    sources().into_iter().filter(|file| file.path.starts_with("core/src/")).collect()
 }
 
 #[test]
@@ -75,10 +66,7 @@ fn files_stay_readable() {
         .filter(|(lines, _)| *lines > FILE_LINES_MAX)
         .map(|(lines, path)| format!("{path}: {lines}"))
         .collect();
-    none(
-        &format!("a .rs file has at most {FILE_LINES_MAX} lines"),
-        offences,
-    );
+    none(&format!("a .rs file has at most {FILE_LINES_MAX} lines"), offences);
 }
 
 #[test]
@@ -91,10 +79,7 @@ fn functions_of_core_stay_readable() {
             }
         }
     }
-    none(
-        &format!("a function of core has at most {CORE_FUNCTION_LINES_MAX} lines"),
-        offences,
-    );
+    none(&format!("a function of core has at most {CORE_FUNCTION_LINES_MAX} lines"), offences);
 }
 
 #[test]
@@ -105,9 +90,9 @@ fn core_names_neither_std_nor_alloc() {
             .iter()
             .find(|name| {
                 line.contains(&format!("extern crate {name}"))
-                    || line.match_indices(&format!("{name}::")).any(|(at, _)| {
-                        !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
-                    })
+                    || line
+                        .match_indices(&format!("{name}::"))
+                        .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
             })
             .map(|name| format!("names {name}"))
     });
@@ -116,17 +101,9 @@ fn core_names_neither_std_nor_alloc() {
 
 #[test]
 fn core_cannot_panic_by_its_own_words() {
-    let bans = [
-        ".unwrap()",
-        ".expect(",
-        "panic!",
-        "unreachable!",
-        "unimplemented!",
-    ];
+    let bans = [".unwrap()", ".expect(", "panic!", "unreachable!", "unimplemented!"];
     let offences = lines_where(&core_sources(), |line| {
-        bans.iter()
-            .find(|ban| line.contains(*ban))
-            .map(|ban| format!("has {ban}"))
+        bans.iter().find(|ban| line.contains(*ban)).map(|ban| format!("has {ban}"))
     });
     none("core does not panic", offences);
 }
@@ -146,52 +123,29 @@ fn core_has_no_floats_and_no_clock() {
 fn unsafe_is_only_in_the_system_layer() {
     let files: Vec<Source> = sources()
         .into_iter()
-        .filter(|file| {
-            !UNSAFE_ALLOWED
-                .iter()
-                .any(|(folder, _)| file.path.starts_with(folder))
-        })
+        .filter(|file| !UNSAFE_ALLOWED.iter().any(|(folder, _)| file.path.starts_with(folder)))
         .collect();
-    let offences = lines_where(&files, |line| {
-        has_word(line, "unsafe").then(|| line.trim().to_string())
-    });
+    let offences = lines_where(&files, |line| has_word(line, "unsafe").then(|| line.trim().to_string()));
     none("unsafe lives in shell/src/sys/ alone", offences);
     let lib = std::fs::read_to_string(root().join("core/src/lib.rs")).expect("core/src/lib.rs");
-    assert!(
-        lib.contains("#![forbid(unsafe_code)]"),
-        "core forbids unsafe"
-    );
+    assert!(lib.contains("#![forbid(unsafe_code)]"), "core forbids unsafe");
 }
 
 #[test]
 fn core_knows_no_outer_room() {
-    let manifest =
-        std::fs::read_to_string(root().join("core/Cargo.toml")).expect("core/Cargo.toml");
-    for outer in [
-        "switchover-shell",
-        "switchover-sim",
-        "switchover-tests",
-        "libc",
-        "mio",
-    ] {
+    let manifest = std::fs::read_to_string(root().join("core/Cargo.toml")).expect("core/Cargo.toml");
+    for outer in ["switchover-shell", "switchover-sim", "switchover-tests", "libc", "mio"] {
         assert!(!manifest.contains(outer), "core depends on {outer}");
     }
 }
 
 #[test]
 fn nothing_is_left_to_do() {
-    let words = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("XX", "X:"),
-    ];
+    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
     let mut offences = Vec::new();
     for (path, text) in texts() {
         for (number, line) in text.lines().enumerate() {
-            if words
-                .iter()
-                .any(|word| has_word(line, word.trim_end_matches(':')))
-            {
+            if words.iter().any(|word| has_word(line, word.trim_end_matches(':'))) {
                 offences.push(format!("{path}:{}", number + 1));
             }
         }
@@ -231,11 +185,7 @@ fn links_between_documents_resolve() {
         if !path.ends_with(".md") {
             continue;
         }
-        let folder = root()
-            .join(&path)
-            .parent()
-            .map(Path::to_path_buf)
-            .unwrap_or_default();
+        let folder = root().join(&path).parent().map(Path::to_path_buf).unwrap_or_default();
         for (at, _) in text.match_indices("](") {
             let target = text[at + 2..].split([')', '\n']).next().unwrap_or_default();
             let file = target.split('#').next().unwrap_or_default();
@@ -254,27 +204,23 @@ fn links_between_documents_resolve() {
 fn cited(text: &str) -> BTreeSet<u32> {
     text.match_indices("SW-")
         .filter_map(|(at, _)| {
-            let digits: String = text[at + 3..]
-                .chars()
-                .take_while(char::is_ascii_digit)
-                .collect();
+            let digits: String = text[at + 3..].chars().take_while(char::is_ascii_digit).collect();
             digits.parse().ok()
         })
         .collect()
 }
 
-/// The requirements that `docs/PROTOCOL.md` states: `- **[SW-n]** ...`, in order.
+/// The requirements that `docs/PROTOCOL.md` states: `- **[SW-n]** ...`, sorted.
+///
+/// Numbers are stable: a new requirement takes the next one, wherever it stands.
 fn stated() -> Vec<u32> {
     let text = std::fs::read_to_string(root().join("docs/PROTOCOL.md")).expect("docs/PROTOCOL.md");
-    text.lines()
-        .filter_map(|line| {
-            line.strip_prefix("- **[SW-")?
-                .split(']')
-                .next()?
-                .parse()
-                .ok()
-        })
-        .collect()
+    let mut numbers: Vec<u32> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- **[SW-")?.split(']').next()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// True for files that test: anything in a tests folder, and the unit-test modules of the shell.
@@ -286,10 +232,7 @@ fn is_test(path: &str) -> bool {
 fn requirements_are_numbered_without_gaps() {
     let stated = stated();
     let expected: Vec<u32> = (1..=stated.len() as u32).collect();
-    assert_eq!(
-        stated, expected,
-        "docs/PROTOCOL.md numbers its requirements 1, 2, 3, ..."
-    );
+    assert_eq!(stated, expected, "docs/PROTOCOL.md numbers its requirements 1, 2, 3, ...");
 }
 
 #[test]
@@ -301,10 +244,7 @@ fn every_citation_has_its_requirement() {
             offences.push(format!("{path}: SW-{number}"));
         }
     }
-    none(
-        "a cited requirement is stated in docs/PROTOCOL.md",
-        offences,
-    );
+    none("a cited requirement is stated in docs/PROTOCOL.md", offences);
 }
 
 #[test]
@@ -322,18 +262,12 @@ fn every_requirement_is_cited_by_code_and_by_a_test() {
     }
     let stated = stated();
     let show = |set: &BTreeSet<u32>| {
-        let missing: Vec<String> = stated
-            .iter()
-            .filter(|n| !set.contains(n))
-            .map(|n| format!("SW-{n}"))
-            .collect();
+        let missing: Vec<String> =
+            stated.iter().filter(|n| !set.contains(n)).map(|n| format!("SW-{n}")).collect();
         (missing.len(), missing.join(" "))
     };
     let ((code_missing, code_list), (tests_missing, tests_list)) = (show(&code), show(&tests));
-    println!(
-        "{} requirements; uncited by code {code_missing}, by tests {tests_missing}",
-        stated.len()
-    );
+    println!("{} requirements; uncited by code {code_missing}, by tests {tests_missing}", stated.len());
     // Before the machines exist there is nothing that could cite.
     if !root().join("core/src/source").exists() {
         return;
@@ -351,21 +285,11 @@ fn every_trap_has_its_test() {
     };
     let mut found: BTreeMap<u32, usize> = (1..=23).map(|n| (n, 0)).collect();
     for (at, _) in traps.match_indices("fn h") {
-        let digits: String = traps[at + 4..]
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
+        let digits: String = traps[at + 4..].chars().take_while(char::is_ascii_digit).collect();
         if let Some(count) = digits.parse().ok().and_then(|n: u32| found.get_mut(&n)) {
             *count += 1;
         }
     }
-    let missing = found
-        .iter()
-        .filter(|(_, n)| **n == 0)
-        .map(|(h, _)| format!("h{h:02}"))
-        .collect();
-    none(
-        "each trap of docs/PROTOCOL.md is played in tests/tests/traps.rs",
-        missing,
-    );
+    let missing = found.iter().filter(|(_, n)| **n == 0).map(|(h, _)| format!("h{h:02}")).collect();
+    none("each trap of docs/PROTOCOL.md is played in tests/tests/traps.rs", missing);
 }

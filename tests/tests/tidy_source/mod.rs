@@ -17,10 +17,7 @@ pub struct Source {
 
 /// The root of the tree.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Every text file of the tree but build output, as (path, text).
@@ -36,11 +33,7 @@ pub fn sources() -> Vec<Source> {
     texts()
         .into_iter()
         .filter(|(path, _)| path.ends_with(".rs"))
-        .map(|(path, text)| Source {
-            code: blank(&text),
-            path,
-            text,
-        })
+        .map(|(path, text)| Source { code: blank(&text), path, text })
         .collect()
 }
 
@@ -71,9 +64,8 @@ fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
 /// True if `word` stands in `line` with no letter, digit or underscore beside it.
 pub fn has_word(line: &str, word: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || c == '_';
-    line.match_indices(word).any(|(at, _)| {
-        !line[..at].ends_with(inside) && !line[at + word.len()..].starts_with(inside)
-    })
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(inside) && !line[at + word.len()..].starts_with(inside))
 }
 
 /// `text` with comments, strings and characters blanked; newlines stay.
@@ -102,16 +94,11 @@ fn blank(text: &str) -> String {
 
 fn follows_word(bytes: &[u8], at: usize) -> bool {
     // `br"..."` is a raw string too.
-    at > 0
-        && bytes[at - 1] != b'b'
-        && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
+    at > 0 && bytes[at - 1] != b'b' && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..]
-        .iter()
-        .position(|b| *b == b'\n')
-        .map_or(bytes.len(), |n| at + n)
+    bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |n| at + n)
 }
 
 fn block_end(bytes: &[u8], at: usize) -> usize {
@@ -148,13 +135,9 @@ fn raw_end(bytes: &[u8], at: usize) -> Option<usize> {
     if bytes.get(open) != Some(&b'"') {
         return None;
     }
-    let close: Vec<u8> = std::iter::once(b'"')
-        .chain(std::iter::repeat_n(b'#', hashes))
-        .collect();
+    let close: Vec<u8> = std::iter::once(b'"').chain(std::iter::repeat_n(b'#', hashes)).collect();
     let body = &bytes[open + 1..];
-    let n = body
-        .windows(close.len())
-        .position(|window| window == close)?;
+    let n = body.windows(close.len()).position(|window| window == close)?;
     Some(open + 1 + n + close.len())
 }
 
@@ -164,9 +147,7 @@ fn char_end(bytes: &[u8], at: usize) -> usize {
     let length = match rest.first() {
         Some(b'\\') => rest.iter().skip(2).position(|b| *b == b'\'').map(|n| n + 3),
         // One character of one to four bytes, then the quote.
-        Some(_) => (1..=4)
-            .find(|n| rest.get(*n) == Some(&b'\''))
-            .map(|n| n + 1),
+        Some(_) => (1..=4).find(|n| rest.get(*n) == Some(&b'\'')).map(|n| n + 1),
         None => None,
     };
     match length {
@@ -183,10 +164,7 @@ pub fn functions(code: &str) -> Vec<(String, usize, usize)> {
         if at > 0 && !code[..at].ends_with([' ', '\n', '\t', '(']) {
             continue;
         }
-        let name: String = code[at + 3..]
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
+        let name: String = code[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if name.is_empty() {
             continue;
         }
