@@ -8,4 +8,5 @@ pub mod guest;
 pub mod record;
 pub mod sys;
 pub mod units;
+pub mod wake;
 pub mod words;
