@@ -26,7 +26,8 @@ pub enum ExitCode {
 pub const HELP: &str = "\
 Exit codes:
   0  committed: the guest runs on the destination (other commands: all is well)
-  1  an error before an attempt began: the guest is where it was (observe: two runners, a repeated count, or no beat)
+  1  an error before an attempt began: the guest is where it was
+     (observe: two runners, a repeated count, or no beat at all)
   2  the command line was not understood or contradicts itself
   3  aborted: the guest runs on the source
   4  in doubt: it is not known where the guest runs; start it nowhere before you have found out

@@ -1,11 +1,13 @@
 //! The shell: everything that touches the operating system.
 
+pub mod cli;
 pub mod contracts;
 pub mod dirty;
 pub mod exit_code;
 pub mod faults;
 pub mod guest;
 pub mod record;
+pub mod run;
 pub mod sys;
 pub mod units;
 pub mod wake;

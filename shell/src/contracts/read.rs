@@ -133,7 +133,12 @@ fn side(side: Side, value: &Value) -> Read<SideContracts> {
                         "round_trip" => contracts.round_trip = Some(worst(&place, key, value)?),
                         "rate" => contracts.rate = Some(rate(&place, key, value)?),
                         _ => {
-                            return Err(unknown(&place, key, "a contract", &["round_trip", "rate"]));
+                            return Err(unknown(
+                                &place,
+                                key,
+                                "a contract",
+                                &["round_trip", "rate"],
+                            ));
                         }
                     }
                 }
