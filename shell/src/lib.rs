@@ -11,4 +11,5 @@ pub mod run;
 pub mod sys;
 pub mod units;
 pub mod wake;
+pub mod witness;
 pub mod words;

@@ -3,4 +3,5 @@
 //! Each file wraps one facility in a safe type. Nothing here knows what a switchover is.
 
 pub mod mapping;
+pub mod udp;
 pub mod vectored;
