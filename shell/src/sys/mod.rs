@@ -2,6 +2,11 @@
 //!
 //! Each file wraps one facility in a safe type. Nothing here knows what a switchover is.
 
+pub mod clock;
+pub mod lock;
 pub mod mapping;
+pub mod sched;
+pub mod signal;
+pub mod socket;
 pub mod udp;
 pub mod vectored;
