@@ -53,7 +53,10 @@ mod tests {
             (ExitCode::InDoubt, "in doubt"),
             (ExitCode::Lost, "lost"),
         ] {
-            assert!(HELP.contains(&format!("\n  {}  {word}", code as u8)), "{code:?}");
+            assert!(
+                HELP.contains(&format!("\n  {}  {word}", code as u8)),
+                "{code:?}"
+            );
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct CancelOptions {
 
 impl CancelArgs {
     pub(super) fn validate(self) -> CancelOptions {
-        CancelOptions { control: self.control }
+        CancelOptions {
+            control: self.control,
+        }
     }
 }

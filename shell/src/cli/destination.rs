@@ -37,6 +37,10 @@ pub struct DestinationOptions {
 impl DestinationArgs {
     pub(super) fn validate(self) -> Result<DestinationOptions, UsageError> {
         let run = self.run.validate(Linger::Forever, None)?;
-        Ok(DestinationOptions { listen: self.listen, guest: self.guest.kind, run })
+        Ok(DestinationOptions {
+            listen: self.listen,
+            guest: self.guest.kind,
+            run,
+        })
     }
 }

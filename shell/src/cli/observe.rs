@@ -43,6 +43,10 @@ pub struct ObserveOptions {
 
 impl ObserveArgs {
     pub(super) fn validate(self) -> ObserveOptions {
-        ObserveOptions { listen: self.listen, watch_for: self.watch_for, json: self.json }
+        ObserveOptions {
+            listen: self.listen,
+            watch_for: self.watch_for,
+            json: self.json,
+        }
     }
 }

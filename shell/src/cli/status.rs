@@ -26,6 +26,9 @@ pub struct StatusOptions {
 
 impl StatusArgs {
     pub(super) fn validate(self) -> StatusOptions {
-        StatusOptions { control: self.control, json: self.json }
+        StatusOptions {
+            control: self.control,
+            json: self.json,
+        }
     }
 }

@@ -26,10 +26,7 @@ pub struct Bitmap {
 impl Bitmap {
     /// The empty set over `pages` pages.
     pub fn new(pages: u64) -> Bitmap {
-        Bitmap {
-            words: vec![0; pages.div_ceil(64) as usize],
-            pages,
-        }
+        Bitmap { words: vec![0; pages.div_ceil(64) as usize], pages }
     }
 
     /// The set of all `pages` pages.
@@ -111,10 +108,7 @@ impl Bitmap {
 
     /// How many pages are in the set.
     pub fn count(&self) -> u64 {
-        self.words
-            .iter()
-            .map(|word| u64::from(word.count_ones()))
-            .sum()
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Whether the set is empty; cheaper than counting.
@@ -163,11 +157,7 @@ impl Bitmap {
 
     /// All runs in order, each cut to at most `max` pages.
     pub fn runs(&self, max: u64) -> Runs<'_> {
-        Runs {
-            of: self,
-            from: 0,
-            max,
-        }
+        Runs { of: self, from: 0, max }
     }
 
     fn each_word(&mut self, run: PageRun, mut f: impl FnMut(&mut u64, u64)) {
@@ -223,20 +213,11 @@ mod tests {
         set.set_run(run(60, 70));
         set.set(199);
         assert_eq!(set.count(), 71);
-        assert_eq!(
-            set.runs(u64::MAX).collect::<Vec<_>>(),
-            [run(60, 70), run(199, 1)]
-        );
-        assert_eq!(
-            set.runs(64).collect::<Vec<_>>(),
-            [run(60, 64), run(124, 6), run(199, 1)]
-        );
+        assert_eq!(set.runs(u64::MAX).collect::<Vec<_>>(), [run(60, 70), run(199, 1)]);
+        assert_eq!(set.runs(64).collect::<Vec<_>>(), [run(60, 64), run(124, 6), run(199, 1)]);
         assert_eq!(set.take_run(0, 4), Some(run(60, 4)));
         assert_eq!(set.take_run(100, 10), Some(run(100, 10)));
-        assert_eq!(
-            set.runs(u64::MAX).collect::<Vec<_>>(),
-            [run(64, 36), run(110, 20), run(199, 1)]
-        );
+        assert_eq!(set.runs(u64::MAX).collect::<Vec<_>>(), [run(64, 36), run(110, 20), run(199, 1)]);
         assert!(!set.get(60) && set.get(64) && !set.get(200));
     }
 
@@ -264,9 +245,7 @@ mod tests {
         let mut set = Bitmap::new(333);
         let mut plain = [false; 333];
         for _ in 0..2000 {
-            seed = seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let (first, pages, add) = ((seed >> 33) % 340, (seed >> 50) % 70, seed >> 63 == 1);
             for page in first..(first + pages).min(333) {
                 plain[page as usize] = add;

@@ -24,6 +24,16 @@ pub trait DirtySource: Send {
     /// The log could not be read: from now on it is unknown what is dirty. What was added to `into` is right.
     fn collect(&mut self, into: &mut Bitmap) -> io::Result<()>;
 
+    /// As [`DirtySource::collect`], while the guest is stopped and every microsecond counts: the source need not
+    /// prepare to notice the same pages again. Should the guest run on after an abort, the next call may report
+    /// them once more.
+    ///
+    /// # Errors
+    /// As for [`DirtySource::collect`].
+    fn collect_stopped(&mut self, into: &mut Bitmap) -> io::Result<()> {
+        self.collect(into)
+    }
+
     /// Ends logging, so that the guest's writes cost nothing again. Stopping a stopped source does nothing.
     ///
     /// # Errors

@@ -25,9 +25,7 @@ pub enum MemoryError {
     )]
     Size(u64),
     /// More than this host has.
-    #[error(
-        "guest memory of {asked} MiB is more than this host's {host} MiB: give the guest less memory"
-    )]
+    #[error("guest memory of {asked} MiB is more than this host's {host} MiB: give the guest less memory")]
     TooBig {
         /// MiB asked for.
         asked: u64,
@@ -78,15 +76,9 @@ impl GuestMemory {
         if let Some(host) = host_memory()
             && bytes > host
         {
-            return Err(MemoryError::TooBig {
-                asked: bytes >> 20,
-                host: host >> 20,
-            });
+            return Err(MemoryError::TooBig { asked: bytes >> 20, host: host >> 20 });
         }
-        let map = Mapping::anonymous(len).map_err(|cause| MemoryError::Map {
-            asked: bytes >> 20,
-            cause,
-        })?;
+        let map = Mapping::anonymous(len).map_err(|cause| MemoryError::Map { asked: bytes >> 20, cause })?;
         Ok(GuestMemory { map: Arc::new(map) })
     }
 
@@ -106,6 +98,11 @@ impl GuestMemory {
         self.map.address() as u64
     }
 
+    /// The mapping itself, for a VM's memory slot.
+    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
+        &self.map
+    }
+
     /// Makes all of it resident, with `threads` helpers, so that receiving (or a first write) does not fault. Contents
     /// are left alone, so this may run beside a receiver. Blocks until done: seconds for tens of GiB.
     ///
@@ -122,17 +119,14 @@ impl GuestMemory {
                     return Ok(());
                 }
                 let at = step * STEP;
-                self.map
-                    .populate_write(at as usize, STEP.min(self.len() - at) as usize)?;
+                self.map.populate_write(at as usize, STEP.min(self.len() - at) as usize)?;
             }
         };
         thread::scope(|scope| {
             let helpers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            helpers.into_iter().try_for_each(|helper| {
-                helper
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            helpers
+                .into_iter()
+                .try_for_each(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
         .map_err(MemoryError::Populate)
     }
@@ -192,10 +186,7 @@ impl GuestMemory {
 
     /// Whether a page is all zero (false for a page outside). About 0.2 us for one that is; at once for most others.
     pub fn is_zero(&self, page: u64) -> bool {
-        self.range(page, 1)
-            .ok()
-            .and_then(|(at, len)| self.map.is_zero(at, len))
-            .unwrap_or(false)
+        self.range(page, 1).ok().and_then(|(at, len)| self.map.is_zero(at, len)).unwrap_or(false)
     }
 
     /// Lends a run of pages in place, for hashing. The guest must be stopped, or the caller content with a mixture.
@@ -204,9 +195,7 @@ impl GuestMemory {
     /// Pages outside.
     pub fn lend<R>(&self, run: PageRun, f: impl FnOnce(&[u8]) -> R) -> Result<R, MemoryError> {
         let (at, len) = self.range(run.first, run.pages)?;
-        self.map
-            .lend(at, len, f)
-            .ok_or_else(|| self.outside(run.first, run.pages))
+        self.map.lend(at, len, f).ok_or_else(|| self.outside(run.first, run.pages))
     }
 
     /// Lends all of memory in order, in pieces of at most 1 MiB, for hashing everything (`--verify`).
@@ -271,19 +260,11 @@ impl GuestMemory {
     }
 
     fn outside(&self, first: u64, pages: u64) -> MemoryError {
-        MemoryError::OutOfRange {
-            first,
-            end: first.saturating_add(pages),
-            pages: self.pages(),
-        }
+        MemoryError::OutOfRange { first, end: first.saturating_add(pages), pages: self.pages() }
     }
 
     fn check(&self, done: bool, first: u64, bytes: usize) -> Result<(), MemoryError> {
-        if done {
-            Ok(())
-        } else {
-            Err(self.outside(first, bytes.div_ceil(PAGE) as u64))
-        }
+        if done { Ok(()) } else { Err(self.outside(first, bytes.div_ceil(PAGE) as u64)) }
     }
 }
 
@@ -317,34 +298,17 @@ mod tests {
         memory.copy_pages_to(3, &mut two).unwrap();
         assert_eq!(&two[..PAGE], &page);
         assert!(two[PAGE..].iter().all(|byte| *byte == 0));
-        memory
-            .zero_pages(PageRun {
-                first: 0,
-                pages: 16,
-            })
-            .unwrap();
+        memory.zero_pages(PageRun { first: 0, pages: 16 }).unwrap();
         assert!(memory.is_zero(3));
         // The last byte of a page counts.
         assert!(memory.store_u64(5 * PAGE as u64 - 8, 1 << 63));
         assert!(!memory.is_zero(4));
         for run in [
-            PageRun {
-                first: 16,
-                pages: 1,
-            },
-            PageRun {
-                first: 15,
-                pages: 2,
-            },
-            PageRun {
-                first: u64::MAX,
-                pages: 2,
-            },
+            PageRun { first: 16, pages: 1 },
+            PageRun { first: 15, pages: 2 },
+            PageRun { first: u64::MAX, pages: 2 },
         ] {
-            assert!(matches!(
-                memory.zero_pages(run),
-                Err(MemoryError::OutOfRange { .. })
-            ));
+            assert!(matches!(memory.zero_pages(run), Err(MemoryError::OutOfRange { .. })));
             assert!(memory.outgoing(run).is_err() && memory.incoming(run).is_err());
         }
         assert!(!memory.is_zero(16));
@@ -353,10 +317,7 @@ mod tests {
     #[test]
     fn sizes_are_refused_with_a_remedy() {
         assert!(matches!(GuestMemory::new(0), Err(MemoryError::Size(0))));
-        assert!(matches!(
-            GuestMemory::new(4097),
-            Err(MemoryError::Size(4097))
-        ));
+        assert!(matches!(GuestMemory::new(4097), Err(MemoryError::Size(4097))));
         let too_big = GuestMemory::new(1 << 46).unwrap_err().to_string();
         assert!(too_big.contains("less memory"), "{too_big}");
     }
@@ -381,10 +342,8 @@ mod tests {
     #[test]
     fn pages_travel_in_place() {
         use std::os::fd::AsFd;
-        let (from, to) = (
-            GuestMemory::new(8 * PAGE as u64).unwrap(),
-            GuestMemory::new(8 * PAGE as u64).unwrap(),
-        );
+        let (from, to) =
+            (GuestMemory::new(8 * PAGE as u64).unwrap(), GuestMemory::new(8 * PAGE as u64).unwrap());
         from.write_pages(1, &[5; 2 * PAGE]).unwrap();
         let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
         let run = PageRun { first: 1, pages: 2 };

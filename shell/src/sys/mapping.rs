@@ -127,9 +127,7 @@ impl Mapping {
             bytes.chunks(1024).all(|part| {
                 let (words, rest) = part.as_chunks::<8>();
                 // A plain fold without early exit inside the part: the compiler makes vector code of it.
-                let folded = words
-                    .iter()
-                    .fold(0u64, |or, word| or | u64::from_ne_bytes(*word));
+                let folded = words.iter().fold(0u64, |or, word| or | u64::from_ne_bytes(*word));
                 folded == 0 && rest.iter().all(|byte| *byte == 0)
             })
         })
@@ -143,9 +141,7 @@ impl Mapping {
     /// Writes the aligned word at offset `at` in one access; false when unaligned or out of range.
     #[must_use]
     pub fn store_u64(&self, at: usize, value: u64) -> bool {
-        self.word(at)
-            .map(|word| word.store(value, Ordering::Release))
-            .is_some()
+        self.word(at).map(|word| word.store(value, Ordering::Release)).is_some()
     }
 
     fn word(&self, at: usize) -> Option<&AtomicU64> {
@@ -166,11 +162,7 @@ impl Mapping {
         let start = self.pointer(at, len).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: a range of our own mapping; the call changes residency, not contents.
         let done = unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_POPULATE_WRITE) };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Which pages of a range are resident: bit 0 of each byte of `into`, one byte a page.
@@ -178,17 +170,10 @@ impl Mapping {
     /// # Errors
     /// What `mincore` says; invalid input when the range is out of bounds or unaligned.
     pub fn residency(&self, at: usize, into: &mut [u8]) -> io::Result<()> {
-        let start = self
-            .pointer(at, into.len() * PAGE)
-            .ok_or(io::ErrorKind::InvalidInput)?;
+        let start = self.pointer(at, into.len() * PAGE).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: the range is ours and `into` has one byte for each of its pages.
-        let done =
-            unsafe { libc::mincore(start.as_ptr().cast(), into.len() * PAGE, into.as_mut_ptr()) };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        let done = unsafe { libc::mincore(start.as_ptr().cast(), into.len() * PAGE, into.as_mut_ptr()) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 

@@ -27,32 +27,17 @@ unsafe impl Send for Incoming<'_> {}
 impl<'a> Outgoing<'a> {
     /// A piece of an ordinary buffer.
     pub fn bytes(from: &'a [u8]) -> Outgoing<'a> {
-        Outgoing(
-            libc::iovec {
-                iov_base: from.as_ptr().cast_mut().cast(),
-                iov_len: from.len(),
-            },
-            PhantomData,
-        )
+        Outgoing(libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() }, PhantomData)
     }
 
     /// A piece of a mapping; `None` when out of range.
     pub fn mapped(from: &'a Mapping, at: usize, len: usize) -> Option<Outgoing<'a>> {
         let base = from.pointer(at, len)?;
-        Some(Outgoing(
-            libc::iovec {
-                iov_base: base.as_ptr().cast(),
-                iov_len: len,
-            },
-            PhantomData,
-        ))
+        Some(Outgoing(libc::iovec { iov_base: base.as_ptr().cast(), iov_len: len }, PhantomData))
     }
 
     /// Bytes left in this piece.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "an empty piece is of no interest to anyone"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "an empty piece is of no interest to anyone")]
     pub fn len(&self) -> usize {
         self.0.iov_len
     }
@@ -66,32 +51,17 @@ impl<'a> Outgoing<'a> {
 impl<'a> Incoming<'a> {
     /// A piece of an ordinary buffer.
     pub fn bytes(into: &'a mut [u8]) -> Incoming<'a> {
-        Incoming(
-            libc::iovec {
-                iov_base: into.as_mut_ptr().cast(),
-                iov_len: into.len(),
-            },
-            PhantomData,
-        )
+        Incoming(libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() }, PhantomData)
     }
 
     /// A piece of a mapping; `None` when out of range.
     pub fn mapped(into: &'a Mapping, at: usize, len: usize) -> Option<Incoming<'a>> {
         let base = into.pointer(at, len)?;
-        Some(Incoming(
-            libc::iovec {
-                iov_base: base.as_ptr().cast(),
-                iov_len: len,
-            },
-            PhantomData,
-        ))
+        Some(Incoming(libc::iovec { iov_base: base.as_ptr().cast(), iov_len: len }, PhantomData))
     }
 
     /// Bytes left in this piece.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "an empty piece is of no interest to anyone"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "an empty piece is of no interest to anyone")]
     pub fn len(&self) -> usize {
         self.0.iov_len
     }

@@ -1,0 +1,69 @@
+//! The answer to come of something asked of a vCPU: polled by an event loop, or waited for by a test.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::error::VcpuError;
+
+/// An answer to come.
+#[derive(Debug)]
+pub struct Pending<T>(Arc<Cell<T>>);
+
+/// The other end, which must answer; dropping it answers [`VcpuError::Gone`].
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    cell: Arc<Cell<T>>,
+    vcpu: u8,
+    given: bool,
+}
+
+#[derive(Debug)]
+struct Cell<T> {
+    value: Mutex<Option<Result<T, VcpuError>>>,
+    came: Condvar,
+}
+
+pub(super) fn pending<T>(vcpu: u8) -> (Pending<T>, Answer<T>) {
+    let cell = Arc::new(Cell { value: Mutex::new(None), came: Condvar::new() });
+    (Pending(Arc::clone(&cell)), Answer { cell, vcpu, given: false })
+}
+
+impl<T> Pending<T> {
+    /// Takes the answer if it is there; each is given once.
+    pub fn poll(&self) -> Option<Result<T, VcpuError>> {
+        self.0.value.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Blocks until the answer is there. Not for an event loop.
+    ///
+    /// # Errors
+    /// The answer may be one.
+    pub fn wait(self) -> Result<T, VcpuError> {
+        let mut value = self.0.value.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(answer) = value.take() {
+                return answer;
+            }
+            value = self.0.came.wait(value).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    pub(super) fn give(mut self, answer: Result<T, VcpuError>) {
+        self.put(answer);
+    }
+
+    fn put(&mut self, answer: Result<T, VcpuError>) {
+        self.given = true;
+        *self.cell.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.cell.came.notify_all();
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        if !self.given {
+            self.put(Err(VcpuError::Gone(self.vcpu)));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A vCPU's thread: what it does while stopped, and while in and out of the guest.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kvm_bindings::Msrs;
+use kvm_ioctls::{VcpuExit, VcpuFd};
+
+use super::error::VcpuError;
+use super::heartbeat::HeartbeatSink;
+use super::layout::{BLOCK_COUNT, PORT_BEAT, PORT_FAILED};
+use super::spec::Hooks;
+use super::state::{StateFormat, msr_list};
+use super::stats::block_word;
+use super::vcpu::{Loaded, Request, Resumed, Shared, Stopped};
+use crate::guest::memory::GuestMemory;
+use crate::sys::kick::{Armed, precise_waits, set_realtime};
+
+/// The longest wait that the guest may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Empty,
+    Stopped,
+    Running,
+    Dead(String),
+}
+
+/// All that a vCPU's thread works with.
+pub(super) struct Thread {
+    pub shared: Arc<Shared>,
+    pub memory: GuestMemory,
+    pub format: Arc<StateFormat>,
+    pub hooks: Hooks,
+    pub heartbeat: Option<Box<dyn HeartbeatSink>>,
+}
+
+/// The thread's own state.
+struct Runner {
+    with: Thread,
+    armed: Armed,
+    msrs: Msrs,
+    phase: Phase,
+    /// The last exit was a port access that the next entry completes.
+    port_pending: bool,
+    /// The count that the next beat must have, once known.
+    next_count: Option<u64>,
+    urgent: bool,
+}
+
+enum Left {
+    /// Nothing to be done: enter again.
+    Again,
+    /// The guest has nothing to do until then.
+    Wait(Instant),
+    Died(String),
+}
+
+impl Thread {
+    /// The thread's main function. `ready` is whether the vCPU has a state to run from; `started` is told once kicks
+    /// reach this thread.
+    pub(super) fn main(self, vcpu: VcpuFd, ready: bool, started: impl FnOnce(Result<(), std::io::Error>)) {
+        precise_waits();
+        if let Some(hook) = &self.hooks.vcpu_thread {
+            hook(self.shared.index);
+        }
+        let armed = match self.shared.kick.arm(vcpu) {
+            Ok(armed) => {
+                started(Ok(()));
+                armed
+            }
+            Err(error) => return started(Err(error)),
+        };
+        let msrs = msr_list(&self.format.msrs);
+        let phase = if ready { Phase::Stopped } else { Phase::Empty };
+        let mut runner =
+            Runner { with: self, armed, msrs, phase, port_pending: false, next_count: None, urgent: false };
+        runner.set_urgent(true);
+        runner.serve();
+    }
+}
+
+impl Runner {
+    fn serve(&mut self) {
+        loop {
+            let request = if self.phase == Phase::Running {
+                self.run();
+                self.armed.clear();
+                self.with.shared.take()
+            } else {
+                Some(self.with.shared.next())
+            };
+            match request {
+                None => {}
+                Some(Request::Quit) => return,
+                Some(Request::Stop(answer)) => answer.give(self.stop()),
+                Some(Request::Load(state, answer)) => answer.give(self.load(&state)),
+                Some(Request::Resume(answer)) => {
+                    let resumed = self.resume();
+                    answer.give(resumed);
+                }
+            }
+            self.with.hooks.notify();
+        }
+    }
+
+    fn index(&self) -> u8 {
+        self.with.shared.index
+    }
+
+    /// In and out of the guest, until something is asked or the vCPU dies.
+    fn run(&mut self) {
+        let shared = Arc::clone(&self.with.shared);
+        shared.stats.running.store(true, Ordering::Release);
+        while !shared.asked() {
+            // Before the entry: an observer may hold this true too early, never too late.
+            shared.stats.entered.store(true, Ordering::Release);
+            match self.enter() {
+                Left::Again => {}
+                Left::Wait(until) => shared.wait_until(until),
+                Left::Died(why) => {
+                    shared.set_died(&why);
+                    self.phase = Phase::Dead(why);
+                    break;
+                }
+            }
+        }
+        shared.stats.running.store(false, Ordering::Release);
+    }
+
+    fn enter(&mut self) -> Left {
+        let entered = self.armed.vcpu.run();
+        self.port_pending = matches!(entered, Ok(VcpuExit::IoOut(..) | VcpuExit::IoIn(..)));
+        match entered {
+            Ok(VcpuExit::IoOut(PORT_BEAT, data)) => {
+                let now = Instant::now();
+                let wait = data.try_into().map(u32::from_le_bytes).unwrap_or(0);
+                self.beat();
+                // It has executed; from now on the class is that of any guest.
+                self.set_urgent(false);
+                if wait == 0 {
+                    Left::Again
+                } else {
+                    Left::Wait(now + Duration::from_nanos(wait.into()).min(WAIT_MAX))
+                }
+            }
+            // The guest has noted it in its memory, where reports read it.
+            Ok(VcpuExit::IoOut(PORT_FAILED, _)) => {
+                self.with.hooks.notify();
+                Left::Again
+            }
+            Ok(VcpuExit::Intr) => self.kicked(),
+            Err(error) if error.errno() == libc::EINTR || error.errno() == libc::EAGAIN => self.kicked(),
+            Ok(VcpuExit::FailEntry(reason, cpu)) => {
+                Left::Died(format!("the guest's state cannot be entered (reason {reason:#x}, CPU {cpu})"))
+            }
+            Ok(VcpuExit::Shutdown) => Left::Died(self.describe("the guest faulted")),
+            Ok(other) => {
+                let other = format!("{other:?}");
+                Left::Died(self.describe(&format!("unexpected exit {other}")))
+            }
+            Err(error) => Left::Died(format!("KVM_RUN failed: {error}")),
+        }
+    }
+
+    /// Ends the kick's effect. The caller looks for requests afterwards, so none is missed; and a kick that came after
+    /// its request was served does not keep the vCPU out of the guest.
+    fn kicked(&mut self) -> Left {
+        self.armed.clear();
+        Left::Again
+    }
+
+    fn describe(&self, what: &str) -> String {
+        match self.armed.vcpu.get_regs() {
+            Ok(regs) => format!("{what} at rip {:#x}, rsp {:#x}, rax {:#x}", regs.rip, regs.rsp, regs.rax),
+            Err(_) => what.to_string(),
+        }
+    }
+
+    fn beat(&mut self) {
+        let count = block_word(&self.with.memory, self.index(), BLOCK_COUNT);
+        self.with.shared.stats.beat();
+        if let Some(expected) = self.next_count
+            && count != expected
+        {
+            self.with.shared.stats.out_of_step(expected, count);
+        }
+        self.next_count = Some(count.wrapping_add(1));
+        if let Some(heartbeat) = &mut self.with.heartbeat {
+            heartbeat.beat(count);
+        }
+    }
+
+    fn stop(&mut self) -> Result<Stopped, VcpuError> {
+        let at = Instant::now();
+        match &self.phase {
+            Phase::Empty => return Err(VcpuError::NotLoaded(self.index())),
+            Phase::Dead(why) => {
+                return Err(VcpuError::Died { vcpu: self.index(), why: why.clone() });
+            }
+            Phase::Stopped | Phase::Running => {}
+        }
+        self.phase = Phase::Stopped;
+        self.urgent = true;
+        self.complete_port_access()?;
+        let state = self.with.format.save(self.index(), &self.armed.vcpu, &mut self.msrs)?;
+        Ok(Stopped { at, saved_at: Instant::now(), state: state.into() })
+    }
+
+    /// A port access is complete only at the next entry; saved before that, the destination would make it again.
+    fn complete_port_access(&mut self) -> Result<(), VcpuError> {
+        if !self.port_pending {
+            return Ok(());
+        }
+        self.armed.set();
+        let left = self.armed.vcpu.run().map(|exit| format!("{exit:?}")).map_err(|error| error.errno());
+        self.armed.clear();
+        match left {
+            Err(libc::EINTR) => {
+                self.port_pending = false;
+                Ok(())
+            }
+            other => Err(VcpuError::Call {
+                vcpu: self.index(),
+                what: "completing a port access",
+                cause: format!("{other:?}"),
+            }),
+        }
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<Loaded, VcpuError> {
+        let vcpu = self.index();
+        match &self.phase {
+            Phase::Running => return Err(VcpuError::Running(vcpu)),
+            Phase::Dead(why) => {
+                return Err(VcpuError::Died { vcpu, why: why.clone() });
+            }
+            Phase::Empty | Phase::Stopped => {}
+        }
+        let state = self.with.format.decode(vcpu, bytes).map_err(|error| VcpuError::State { vcpu, error })?;
+        // Whatever comes of it, the state before is gone.
+        self.phase = Phase::Empty;
+        self.complete_port_access()?;
+        self.with.format.load(vcpu, &self.armed.vcpu, &state)?;
+        self.next_count = None;
+        self.phase = Phase::Stopped;
+        Ok(Loaded { at: Instant::now() })
+    }
+
+    fn resume(&mut self) -> Result<Resumed, VcpuError> {
+        let vcpu = self.index();
+        match &self.phase {
+            Phase::Empty => return Err(VcpuError::NotLoaded(vcpu)),
+            Phase::Dead(why) => {
+                return Err(VcpuError::Died { vcpu, why: why.clone() });
+            }
+            Phase::Running => {}
+            Phase::Stopped => {
+                // Memory is complete now: the guest's counter in it says which beat must be next.
+                let count = block_word(&self.with.memory, vcpu, BLOCK_COUNT);
+                self.next_count.get_or_insert(count.wrapping_add(1));
+                self.phase = Phase::Running;
+            }
+        }
+        Ok(Resumed { at: Instant::now() })
+    }
+
+    /// Into the real-time class, or back: a running guest must not keep others from the CPU.
+    fn set_urgent(&mut self, urgent: bool) {
+        if let (Some(priority), true) = (self.with.shared.urgent_priority, urgent != self.urgent) {
+            // Not permitted: everything works, at the ordinary class's latency.
+            let _ = set_realtime(0, urgent.then_some(priority));
+        }
+        self.urgent = urgent;
+    }
+}

@@ -1,0 +1,197 @@
+//! One vCPU: its thread, and the handle through which it is asked to stop, run and load.
+//!
+//! Requests never block; each returns a [`Pending`] answer. They are taken in order. A vCPU is stopped by a kick; its
+//! thread completes a pending port access and takes the state at once, so a save after a stop costs nothing more.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::pending::{Answer, Pending, pending};
+use super::stats::{Stats, VcpuReport};
+use crate::guest::memory::GuestMemory;
+use crate::sys::kick::{Kick, set_realtime};
+
+/// A vCPU that has stopped.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// When the vCPU's thread took note of the request; from here on it executed nothing.
+    pub at: Instant,
+    /// When its state had been taken.
+    pub saved_at: Instant,
+    /// Its state, for [`Vcpu::load`] on another VMM.
+    pub state: Arc<[u8]>,
+}
+
+/// A vCPU that runs: every check is done and it is about to enter the guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Resumed {
+    /// When it was about to enter.
+    pub at: Instant,
+}
+
+/// A vCPU that has taken a state.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded {
+    /// When it had.
+    pub at: Instant,
+}
+
+#[derive(Debug)]
+pub(super) enum Request {
+    Stop(Answer<Stopped>),
+    Resume(Answer<Resumed>),
+    Load(Vec<u8>, Answer<Loaded>),
+    Quit,
+}
+
+/// What the handle and the thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub index: u8,
+    pub kick: Arc<Kick>,
+    pub stats: Stats,
+    pub urgent_priority: Option<i32>,
+    queue: Mutex<VecDeque<Request>>,
+    came: Condvar,
+    waiting: AtomicBool,
+    died: OnceLock<String>,
+}
+
+impl Shared {
+    pub(super) fn new(index: u8, stats: Stats, urgent_priority: Option<i32>) -> Shared {
+        Shared {
+            index,
+            kick: Arc::default(),
+            stats,
+            urgent_priority,
+            queue: Mutex::default(),
+            came: Condvar::new(),
+            waiting: AtomicBool::new(false),
+            died: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn set_died(&self, why: &str) {
+        self.died.get_or_init(|| why.to_string());
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, request: Request) {
+        self.queue().push_back(request);
+        self.waiting.store(true, Ordering::SeqCst);
+        self.came.notify_all();
+        // The thread may be in the guest, or waiting, or between: the kick reaches it in the guest, the condition while
+        // it waits.
+        self.kick.kick();
+    }
+
+    /// Whether something is asked; cheap, for the vCPU's thread between two entries.
+    pub(super) fn asked(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn take(&self) -> Option<Request> {
+        let mut queue = self.queue();
+        let request = queue.pop_front();
+        self.waiting.store(!queue.is_empty(), Ordering::SeqCst);
+        request
+    }
+
+    /// Waits until something is asked.
+    pub(super) fn next(&self) -> Request {
+        let mut queue = self.queue();
+        loop {
+            if let Some(request) = queue.pop_front() {
+                self.waiting.store(!queue.is_empty(), Ordering::SeqCst);
+                return request;
+            }
+            queue = self.came.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until `until` or until something is asked, whichever is first.
+    pub(super) fn wait_until(&self, until: Instant) {
+        let mut queue = self.queue();
+        while queue.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                return;
+            }
+            queue = self.came.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// One vCPU of a [`Vmm`](super::Vmm).
+#[derive(Debug)]
+pub struct Vcpu {
+    pub(super) shared: Arc<Shared>,
+    pub(super) memory: GuestMemory,
+    pub(super) tsc_khz: u32,
+    pub(super) thread: Option<JoinHandle<()>>,
+}
+
+impl Vcpu {
+    /// Its number, from 0.
+    pub fn index(&self) -> u8 {
+        self.shared.index
+    }
+
+    /// Stops it and takes its state. Stopped already, it answers with its state again.
+    pub fn stop(&self) -> Pending<Stopped> {
+        // Ahead of the kick: where others compete for the CPU, the thread would wait its turn for milliseconds.
+        if let (Some(priority), Some(tid)) = (self.shared.urgent_priority, self.shared.kick.tid()) {
+            // Where it is not permitted the stop is slower, not wrong.
+            let _ = set_realtime(tid, Some(priority));
+        }
+        let (answer, give) = pending(self.index());
+        self.shared.ask(Request::Stop(give));
+        answer
+    }
+
+    /// Lets it run, from where it stopped or from the state it loaded. An error means that it executed nothing, and
+    /// will not. Whether any instruction can have been executed, ever: [`Vcpu::entered`].
+    pub fn resume(&self) -> Pending<Resumed> {
+        let (answer, give) = pending(self.index());
+        self.shared.ask(Request::Resume(give));
+        answer
+    }
+
+    /// Gives it a state, which it does not yet run. After an error it cannot run until it has loaded another.
+    pub fn load(&self, state: Vec<u8>) -> Pending<Loaded> {
+        let (answer, give) = pending(self.index());
+        self.shared.ask(Request::Load(state, give));
+        answer
+    }
+
+    /// Whether it may have executed an instruction under this VMM. False is certain; true may be one entry early.
+    pub fn entered(&self) -> bool {
+        self.shared.stats.entered.load(Ordering::Acquire)
+    }
+
+    /// Why it died, if it has: a fault in the guest, or an exit that nobody can serve. It will never run again.
+    pub fn died(&self) -> Option<&str> {
+        self.shared.died.get().map(String::as_str)
+    }
+
+    /// What is known about it, without locks.
+    pub fn report(&self) -> VcpuReport {
+        self.shared.stats.report(&self.memory, self.index(), self.tsc_khz)
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        self.shared.ask(Request::Quit);
+        if let Some(thread) = self.thread.take() {
+            // A panic on the thread has been printed; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The real guest under real KVM: it runs, beats, dirties at its rate, and moves between two VMMs without noticing.
+#![cfg(target_arch = "x86_64")]
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use switchover_shell::dirty::{Bitmap, DirtySource, KvmDirtyBitmap};
+use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Vmm};
+
+fn spec(memory_mib: u64, working_mib: u64, rate: DirtyRate, vcpus: u8) -> KvmSpec {
+    KvmSpec { working_set: working_mib << 20, dirty_rate: rate, ..KvmSpec::new(memory_mib << 20, vcpus) }
+}
+
+fn resume(vmm: &Vmm) {
+    let answers: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.resume()).collect();
+    for answer in answers {
+        answer.wait().unwrap();
+    }
+}
+
+fn assert_clean(vmm: &Vmm) {
+    for vcpu in vmm.vcpus() {
+        assert_eq!(vcpu.died(), None);
+        let report = vcpu.report();
+        assert_eq!(report.first_failure, None, "vCPU {}: {report:?}", vcpu.index());
+    }
+}
+
+#[test]
+fn each_vcpu_beats_a_thousand_times_a_second_and_dirties_at_its_rate() {
+    let rate = 200u64 << 20;
+    let vmm = Vmm::create(&spec(256, 64, DirtyRate::BytesPerSecond(rate), 2), &Hooks::default()).unwrap();
+    assert!(!vmm.entered());
+    resume(&vmm);
+    sleep(Duration::from_millis(200));
+    let before: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.report()).collect();
+    let from = Instant::now();
+    sleep(Duration::from_secs(1));
+    let took = from.elapsed().as_secs_f64();
+    let mut pages = 0;
+    for (vcpu, before) in vmm.vcpus().iter().zip(before) {
+        let after = vcpu.report();
+        let beats = (after.count - before.count) as f64 / took;
+        println!("vCPU {}: {beats:.0} beats/s, longest gap {:?}", vcpu.index(), after.longest_gap);
+        assert!(beats >= 1000.0, "{beats}");
+        pages += after.pages_written - before.pages_written;
+    }
+    let measured = pages as f64 * 4096.0 / took;
+    println!("dirtied {:.1} MiB/s of {} MiB/s", measured / f64::from(1 << 20), rate >> 20);
+    assert!(vmm.entered());
+    assert_clean(&vmm);
+}
+
+/// Stops all vCPUs at once; returns their states, and how long it took until the last was stopped and saved.
+fn stop(vmm: &Vmm) -> (Vec<Vec<u8>>, Duration) {
+    let from = Instant::now();
+    let answers: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.stop()).collect();
+    let stopped: Vec<_> = answers.into_iter().map(|answer| answer.wait().unwrap()).collect();
+    let last = stopped.iter().map(|stopped| stopped.saved_at).max().unwrap();
+    (stopped.iter().map(|stopped| stopped.state.to_vec()).collect(), last - from)
+}
+
+/// Gives the states to the vCPUs and lets them run; returns how long until the last was about to run.
+fn load_and_resume(vmm: &Vmm, states: &[Vec<u8>]) -> Duration {
+    let from = Instant::now();
+    let loads: Vec<_> =
+        vmm.vcpus().iter().zip(states).map(|(vcpu, state)| vcpu.load(state.clone())).collect();
+    for load in loads {
+        load.wait().unwrap();
+    }
+    let answers: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.resume()).collect();
+    let last = answers.into_iter().map(|answer| answer.wait().unwrap().at).max().unwrap();
+    last - from
+}
+
+fn copy_all(from: &Vmm, to: &Vmm) {
+    let mut page = 0;
+    from.memory().lend_all(|bytes| {
+        to.memory().write_pages(page, bytes).unwrap();
+        page += (bytes.len() / 4096) as u64;
+    });
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+fn print_times(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
+    println!("{what}: p50 {p50:?} p99 {p99:?} max {:?} of {}", times[times.len() - 1], times.len());
+}
+
+#[test]
+fn it_moves_back_and_forth_and_goes_on_exactly() {
+    let spec = spec(32, 8, DirtyRate::BytesPerSecond(100 << 20), 2);
+    let vmms = [
+        Vmm::create(&spec, &Hooks::default()).unwrap(),
+        Vmm::create_empty(&spec, &Hooks::default()).unwrap(),
+    ];
+    vmms[1].descriptor().covers(vmms[0].descriptor()).unwrap();
+    vmms[1].memory().populate(2).unwrap();
+    resume(&vmms[0]);
+    let (mut stops, mut loads) = (Vec::new(), Vec::new());
+    let mut counts = vec![0; 2];
+    for round in 0..100 {
+        let (from, to) = (&vmms[round % 2], &vmms[(round + 1) % 2]);
+        sleep(Duration::from_millis(3 + round as u64 % 4));
+        let (states, took) = stop(from);
+        stops.push(took);
+        assert!(states.iter().all(|state| state.len() <= switchover_shell::guest::kvm::STATE_MAX));
+        let at_stop: Vec<u64> = from.vcpus().iter().map(|vcpu| vcpu.report().count).collect();
+        copy_all(from, to);
+        loads.push(load_and_resume(to, &states));
+        // The side that was left does not go on.
+        for (vcpu, count) in from.vcpus().iter().zip(&at_stop) {
+            assert_eq!(vcpu.report().count, *count);
+            assert!(!vcpu.report().running);
+        }
+        for (count, now) in counts.iter_mut().zip(at_stop) {
+            assert!(now >= *count, "the count went from {count} to {now}");
+            *count = now;
+        }
+        assert_clean(from);
+    }
+    assert!(counts.iter().all(|count| *count > 100), "{counts:?}");
+    assert_clean(&vmms[0]);
+    assert_clean(&vmms[1]);
+    println!("state: {} bytes", stop(&vmms[0]).0[0].len());
+    print_times("stop and save of 2 vCPUs", stops);
+    print_times("load and resume of 2 vCPUs", loads);
+}
+
+/// Moves a guest by rounds of dirty pages alone, several times, and compares all of memory at the end of each.
+#[test]
+fn the_dirty_log_misses_no_page() {
+    for (rate, vcpus) in [(DirtyRate::BytesPerSecond(200 << 20), 2), (DirtyRate::Max, 1), (DirtyRate::Max, 2)]
+    {
+        let spec = spec(64, 24, rate, vcpus);
+        let mut from = Vmm::create(&spec, &Hooks::default()).unwrap();
+        resume(&from);
+        for _ in 0..6 {
+            let to = Vmm::create_empty(&spec, &Hooks::default()).unwrap();
+            let mut log = KvmDirtyBitmap::new(&from);
+            let mut dirty = Bitmap::full(from.memory().pages());
+            log.start().unwrap();
+            let mut rounds = Vec::new();
+            for _ in 0..5 {
+                log.collect(&mut dirty).unwrap();
+                rounds.push(dirty.count());
+                copy_runs(&from, &to, &mut dirty);
+            }
+            let (states, _) = stop(&from);
+            let began = Instant::now();
+            log.collect_stopped(&mut dirty).unwrap();
+            let took = began.elapsed();
+            rounds.push(dirty.count());
+            copy_runs(&from, &to, &mut dirty);
+            println!("{rate:?} {vcpus} vCPUs: rounds of {rounds:?} pages, last fetch {took:?}");
+            assert_same_memory(&from, &to);
+            load_and_resume(&to, &states);
+            sleep(Duration::from_millis(20));
+            assert_clean(&to);
+            drop(log);
+            from = to;
+        }
+    }
+}
+
+/// Fetched while stopped, then run on, as after an abort: nothing is lost.
+#[test]
+fn after_an_abort_the_log_goes_on() {
+    let spec = spec(32, 8, DirtyRate::Max, 2);
+    let from = Vmm::create(&spec, &Hooks::default()).unwrap();
+    let to = Vmm::create_empty(&spec, &Hooks::default()).unwrap();
+    let mut log = KvmDirtyBitmap::new(&from);
+    let mut dirty = Bitmap::full(from.memory().pages());
+    log.start().unwrap();
+    resume(&from);
+    for _ in 0..5 {
+        log.collect(&mut dirty).unwrap();
+        copy_runs(&from, &to, &mut dirty);
+        sleep(Duration::from_millis(5));
+        stop(&from);
+        log.collect_stopped(&mut dirty).unwrap();
+        let run = dirty.take_run(0, 10);
+        if let Some(run) = run {
+            let mut one = Bitmap::new(dirty.pages());
+            one.set_run(run);
+            copy_runs(&from, &to, &mut one);
+        }
+        // Aborted in the middle: what was fetched and not sent is still in `dirty`.
+        resume(&from);
+    }
+    let (states, _) = stop(&from);
+    log.collect_stopped(&mut dirty).unwrap();
+    copy_runs(&from, &to, &mut dirty);
+    assert_same_memory(&from, &to);
+    load_and_resume(&to, &states);
+    sleep(Duration::from_millis(20));
+    assert_clean(&to);
+}
+
+fn copy_runs(from: &Vmm, to: &Vmm, dirty: &mut Bitmap) {
+    let mut buffer = vec![0u8; 64 * 4096];
+    while let Some(run) = dirty.take_run(0, 64) {
+        let part = &mut buffer[..run.pages as usize * 4096];
+        from.memory().copy_pages_to(run.first, part).unwrap();
+        to.memory().write_pages(run.first, part).unwrap();
+    }
+}
+
+fn assert_same_memory(left: &Vmm, right: &Vmm) {
+    let mut page = 0;
+    let mut other = vec![0u8; 1 << 20];
+    left.memory().lend_all(|bytes| {
+        right.memory().copy_pages_to(page, &mut other[..bytes.len()]).unwrap();
+        for (at, (l, r)) in bytes.chunks(4096).zip(other.chunks(4096)).enumerate() {
+            assert!(l == r, "page {} differs", page + at as u64);
+        }
+        page += (bytes.len() / 4096) as u64;
+    });
+}
