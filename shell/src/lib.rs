@@ -9,6 +9,7 @@ pub mod guest;
 pub mod record;
 pub mod run;
 pub mod sys;
+pub mod ui;
 pub mod units;
 pub mod wake;
 pub mod words;
