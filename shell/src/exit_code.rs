@@ -53,10 +53,7 @@ mod tests {
             (ExitCode::InDoubt, "in doubt"),
             (ExitCode::Lost, "lost"),
         ] {
-            assert!(
-                HELP.contains(&format!("\n  {}  {word}", code as u8)),
-                "{code:?}"
-            );
+            assert!(HELP.contains(&format!("\n  {}  {word}", code as u8)), "{code:?}");
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The shell: everything that touches the operating system.
 
 pub mod cli;
+pub mod clock;
 pub mod contracts;
 pub mod dirty;
 pub mod exit_code;
 pub mod faults;
 pub mod guest;
+pub mod realtime;
 pub mod record;
 pub mod run;
+pub mod stolen;
 pub mod sys;
 pub mod ui;
 pub mod units;
 pub mod wake;
+pub mod witness;
 pub mod words;

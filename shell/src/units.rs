@@ -23,21 +23,11 @@ pub const SIZE_FORMS: &str =
 pub const RATE_FORMS: &str = "a size per second (`200MiB/s`), `max`, or `0`";
 
 /// Nanoseconds in a unit of time, largest first.
-const TIME_UNITS: [(&str, u64); 5] = [
-    ("min", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
-];
+const TIME_UNITS: [(&str, u64); 5] =
+    [("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
 /// Bytes in a unit of size, largest first.
-const SIZE_UNITS: [(&str, u64); 5] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const SIZE_UNITS: [(&str, u64); 5] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Why a quantity could not be read. The message says what was wrong and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,41 +86,19 @@ struct Scale {
     forms: &'static str,
 }
 
-const TIME: Scale = Scale {
-    units: &TIME_UNITS,
-    bare: 1_000_000,
-    smallest: "ns",
-    round_down: false,
-    forms: DURATION_FORMS,
-};
-const SIZE: Scale = Scale {
-    units: &SIZE_UNITS,
-    bare: 1,
-    smallest: "bytes",
-    round_down: false,
-    forms: SIZE_FORMS,
-};
-const RATE: Scale = Scale {
-    round_down: true,
-    forms: RATE_FORMS,
-    ..SIZE
-};
+const TIME: Scale =
+    Scale { units: &TIME_UNITS, bare: 1_000_000, smallest: "ns", round_down: false, forms: DURATION_FORMS };
+const SIZE: Scale =
+    Scale { units: &SIZE_UNITS, bare: 1, smallest: "bytes", round_down: false, forms: SIZE_FORMS };
+const RATE: Scale = Scale { round_down: true, forms: RATE_FORMS, ..SIZE };
 
 /// Reads `digits[.digits][unit]` exactly.
 fn parse_scaled(given: &str, scale: &Scale) -> Result<u64, UnitError> {
     let forms = scale.forms;
-    let too_large = || UnitError::TooLarge {
-        given: given.into(),
-        forms,
-    };
-    let not_a_number = || UnitError::NotANumber {
-        given: given.into(),
-        forms,
-    };
+    let too_large = || UnitError::TooLarge { given: given.into(), forms };
+    let not_a_number = || UnitError::NotANumber { given: given.into(), forms };
     let text = given.trim();
-    let number_end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(number_end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() || fraction.contains('.') || (number.contains('.') && fraction.is_empty()) {
@@ -144,30 +112,18 @@ fn parse_scaled(given: &str, scale: &Scale) -> Result<u64, UnitError> {
             .iter()
             .find(|(name, _)| *name == unit)
             .map(|(_, factor)| *factor)
-            .ok_or_else(|| UnitError::UnknownUnit {
-                given: given.into(),
-                unit: unit.into(),
-                forms,
-            })?,
+            .ok_or_else(|| UnitError::UnknownUnit { given: given.into(), unit: unit.into(), forms })?,
     };
     let whole: u64 = whole.parse().map_err(|_| too_large())?;
     let mut value = whole.checked_mul(factor).ok_or_else(too_large)?;
     let fraction = fraction.trim_end_matches('0');
     if !fraction.is_empty() {
         // The factor has at most 41 bits, and a useful fraction at most 40 digits: more cannot come out whole.
-        let too_fine = || UnitError::TooFine {
-            given: given.into(),
-            smallest: scale.smallest,
-            forms,
-        };
+        let too_fine = || UnitError::TooFine { given: given.into(), smallest: scale.smallest, forms };
         let digits: u128 = fraction.parse().map_err(|_| too_fine())?;
-        let divisor = u32::try_from(fraction.len())
-            .ok()
-            .and_then(|n| 10u128.checked_pow(n))
-            .ok_or_else(too_fine)?;
-        let scaled = digits
-            .checked_mul(u128::from(factor))
-            .ok_or_else(too_fine)?;
+        let divisor =
+            u32::try_from(fraction.len()).ok().and_then(|n| 10u128.checked_pow(n)).ok_or_else(too_fine)?;
+        let scaled = digits.checked_mul(u128::from(factor)).ok_or_else(too_fine)?;
         if scaled % divisor != 0 && !scale.round_down {
             return Err(too_fine());
         }
@@ -240,10 +196,8 @@ impl FromStr for Bytes {
 impl fmt::Display for Bytes {
     /// The largest unit in which the value is whole, so that it is read back exactly.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) = SIZE_UNITS
-            .iter()
-            .find(|(_, factor)| self.0 != 0 && self.0 % *factor == 0)
-            .unwrap_or(&("B", 1));
+        let (unit, factor) =
+            SIZE_UNITS.iter().find(|(_, factor)| self.0 != 0 && self.0 % *factor == 0).unwrap_or(&("B", 1));
         f.pad(&format!("{}{unit}", self.0 / factor))
     }
 }
@@ -252,19 +206,9 @@ impl Bytes {
     /// For a person: at most one decimal, rounded down (`212.4MiB`). Not to be read back.
     #[must_use]
     pub fn short(self) -> String {
-        let (unit, factor) = SIZE_UNITS
-            .iter()
-            .find(|(_, factor)| self.0 >= *factor)
-            .unwrap_or(&("B", 1));
-        let (whole, tenths) = (
-            self.0 / factor,
-            u128::from(self.0 % factor) * 10 / u128::from(*factor),
-        );
-        if tenths == 0 {
-            format!("{whole}{unit}")
-        } else {
-            format!("{whole}.{tenths}{unit}")
-        }
+        let (unit, factor) = SIZE_UNITS.iter().find(|(_, factor)| self.0 >= *factor).unwrap_or(&("B", 1));
+        let (whole, tenths) = (self.0 / factor, u128::from(self.0 % factor) * 10 / u128::from(*factor));
+        if tenths == 0 { format!("{whole}{unit}") } else { format!("{whole}.{tenths}{unit}") }
     }
 }
 
@@ -290,9 +234,7 @@ impl FromStr for Rate {
         let Some(size) = text.strip_suffix("/s") else {
             // What is wrong with the size comes first: `fast` is no rate for a better reason than its missing `/s`.
             parse_scaled(text, &RATE)?;
-            return Err(UnitError::NotARate {
-                given: given.into(),
-            });
+            return Err(UnitError::NotARate { given: given.into() });
         };
         parse_scaled(size, &RATE).map(Rate::BytesPerSecond)
     }
@@ -318,9 +260,7 @@ macro_rules! serde_as_text {
         }
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?
-                    .parse()
-                    .map_err(serde::de::Error::custom)
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };
@@ -375,18 +315,9 @@ mod tests {
 
     #[test]
     fn printed_durations_are_read_back_to_the_same_nanosecond() {
-        for value in [
-            0,
-            1,
-            999,
-            1_000,
-            1_001,
-            4_100_000,
-            999_999_999,
-            300_000_000,
-            2_000_000_000_001,
-            u64::MAX,
-        ] {
+        for value in
+            [0, 1, 999, 1_000, 1_001, 4_100_000, 999_999_999, 300_000_000, 2_000_000_000_001, u64::MAX]
+        {
             let text = exact_duration(Duration::from_nanos(value));
             assert_eq!(ns(&text), value, "{text}");
         }
@@ -433,10 +364,7 @@ mod tests {
             ("20000000TiB", "too large"),
         ] {
             let error = given.parse::<Bytes>().expect_err(given).to_string();
-            assert!(
-                error.contains(wrong) && error.contains("`64MiB`"),
-                "{given}: {error}"
-            );
+            assert!(error.contains(wrong) && error.contains("`64MiB`"), "{given}: {error}");
         }
     }
 
@@ -459,10 +387,7 @@ mod tests {
             ("5GB/s", "`GB`"),
         ] {
             let error = given.parse::<Rate>().expect_err(given).to_string();
-            assert!(
-                error.contains(wrong) && error.contains("`200MiB/s`"),
-                "{given}: {error}"
-            );
+            assert!(error.contains(wrong) && error.contains("`200MiB/s`"), "{given}: {error}");
         }
     }
 }

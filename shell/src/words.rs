@@ -23,9 +23,7 @@ pub struct UnknownWord {
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map_or("; ".into(), |word| format!("; did you mean `{word}`? "))
+    nearest.as_ref().map_or("; ".into(), |word| format!("; did you mean `{word}`? "))
 }
 
 impl UnknownWord {
@@ -33,12 +31,7 @@ impl UnknownWord {
     #[must_use]
     pub fn new(given: &str, what: &'static str, known: &[&str]) -> Self {
         let nearest = nearest(given, known).map(String::from);
-        UnknownWord {
-            given: given.into(),
-            what,
-            nearest,
-            known: known.join(" "),
-        }
+        UnknownWord { given: given.into(), what, nearest, known: known.join(" ") }
     }
 }
 
@@ -50,9 +43,7 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         .iter()
         .map(|word| (edit_distance(&given, word), *word))
         // More edits than half the word: another word, not a slip.
-        .filter(|(distance, word)| {
-            *distance <= word.len().div_ceil(2) && *distance < given.len().max(1)
-        })
+        .filter(|(distance, word)| *distance <= word.len().div_ceil(2) && *distance < given.len().max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
@@ -188,9 +179,7 @@ pub enum Port {
     Peer,
 }
 
-const PORT_WORDS: [&str; 7] = [
-    "vcpus", "device0", "memory", "link", "journal", "arbiter", "peer",
-];
+const PORT_WORDS: [&str; 7] = ["vcpus", "device0", "memory", "link", "journal", "arbiter", "peer"];
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,9 +225,7 @@ impl Serialize for Port {
 
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -251,14 +238,7 @@ mod tests {
         for phase in Phase::ALL {
             assert_eq!(phase.to_string().parse(), Ok(*phase));
         }
-        for port in [
-            Port::Vcpus,
-            Port::Device(0),
-            Port::Device(255),
-            Port::Memory,
-            Port::Link,
-            Port::Peer,
-        ] {
+        for port in [Port::Vcpus, Port::Device(0), Port::Device(255), Port::Memory, Port::Link, Port::Peer] {
             assert_eq!(port.to_string().parse(), Ok(port));
         }
         assert_eq!(
@@ -281,10 +261,7 @@ mod tests {
         ] {
             assert_eq!(nearest(given, Phase::WORDS), meant, "{given}");
         }
-        let error = "destintion"
-            .parse::<Side>()
-            .expect_err("a slip")
-            .to_string();
+        let error = "destintion".parse::<Side>().expect_err("a slip").to_string();
         assert_eq!(
             error,
             "`destintion` is not a side; did you mean `destination`? known: source destination"

@@ -35,9 +35,15 @@ pub trait Clock: embedded_time::Clock<T = u64> {
     fn now(&self) -> Result<At, embedded_time::clock::Error> {
         let ticks = self.try_now()?.duration_since_epoch().integer();
         let scaling = Self::SCALING_FACTOR;
-        // Ticks are nanoseconds where the scaling factor is 1 / 10^9; other clocks are scaled.
-        let per_tick = u64::from(*scaling.numerator()).saturating_mul(1_000_000_000);
-        let ns = ticks.saturating_mul(per_tick).checked_div(u64::from(*scaling.denominator()));
+        // Ticks are nanoseconds where the scaling factor is 1 / 10^9; other clocks are scaled. Whole seconds
+        // and the rest apart: the product of all ticks and 10^9 leaves 64 bits after 18 seconds.
+        let (per_tick, parts) = (
+            u64::from(*scaling.numerator()).saturating_mul(1_000_000_000),
+            u64::from(*scaling.denominator()),
+        );
+        let whole = ticks.checked_div(parts).map(|whole| whole.saturating_mul(per_tick));
+        let rest = ticks.checked_rem(parts).and_then(|rest| rest.saturating_mul(per_tick).checked_div(parts));
+        let ns = whole.zip(rest).map(|(whole, rest)| whole.saturating_add(rest));
         Ok(At::from_ns(ns.unwrap_or(u64::MAX)))
     }
 }

@@ -24,9 +24,7 @@ pub enum AddressError {
     )]
     NoHost(String),
     /// The port is none.
-    #[error(
-        "`{port}` in `{given}` is not a port; write a number from 0 to 65535 after the last `:`"
-    )]
+    #[error("`{port}` in `{given}` is not a port; write a number from 0 to 65535 after the last `:`")]
     BadPort {
         /// What was written.
         given: String,
@@ -45,9 +43,7 @@ impl FromStr for HostPort {
     type Err = AddressError;
 
     fn from_str(given: &str) -> Result<Self, AddressError> {
-        let (host, port) = given
-            .rsplit_once(':')
-            .ok_or_else(|| AddressError::NoPort(given.into()))?;
+        let (host, port) = given.rsplit_once(':').ok_or_else(|| AddressError::NoPort(given.into()))?;
         let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
             Some(Some(inner)) => inner,
             Some(None) => return Err(AddressError::Brackets(given.into())),
@@ -57,14 +53,8 @@ impl FromStr for HostPort {
         if host.is_empty() {
             return Err(AddressError::NoHost(given.into()));
         }
-        let bad_port = |_| AddressError::BadPort {
-            given: given.into(),
-            port: port.into(),
-        };
-        Ok(HostPort {
-            host: host.into(),
-            port: port.parse().map_err(bad_port)?,
-        })
+        let bad_port = |_| AddressError::BadPort { given: given.into(), port: port.into() };
+        Ok(HostPort { host: host.into(), port: port.parse().map_err(bad_port)? })
     }
 }
 
@@ -86,15 +76,10 @@ impl FromStr for HeartbeatTarget {
     type Err = AddressError;
 
     fn from_str(given: &str) -> Result<Self, AddressError> {
-        let address = given
-            .strip_prefix("udp:")
-            .ok_or_else(|| AddressError::NoScheme(given.into()))?;
+        let address = given.strip_prefix("udp:").ok_or_else(|| AddressError::NoScheme(given.into()))?;
         let target: HostPort = address.parse()?;
         if target.port == 0 {
-            return Err(AddressError::BadPort {
-                given: given.into(),
-                port: "0".into(),
-            });
+            return Err(AddressError::BadPort { given: given.into(), port: "0".into() });
         }
         Ok(HeartbeatTarget(target))
     }
@@ -116,10 +101,7 @@ mod tests {
             assert_eq!(text.parse::<HostPort>().expect(text).to_string(), text);
         }
         assert_eq!(
-            "udp:[::1]:7100"
-                .parse::<HeartbeatTarget>()
-                .expect("target")
-                .to_string(),
+            "udp:[::1]:7100".parse::<HeartbeatTarget>().expect("target").to_string(),
             "udp:[::1]:7100"
         );
     }
@@ -138,11 +120,9 @@ mod tests {
             let error = text.parse::<HostPort>().expect_err(text).to_string();
             assert!(error.contains(says), "{text}: {error}");
         }
-        for (text, says) in [
-            ("127.0.0.1:7100", "udp:HOST:PORT"),
-            ("udp:a:0", "`0`"),
-            ("tcp:a:1", "udp:HOST:PORT"),
-        ] {
+        for (text, says) in
+            [("127.0.0.1:7100", "udp:HOST:PORT"), ("udp:a:0", "`0`"), ("tcp:a:1", "udp:HOST:PORT")]
+        {
             let error = text.parse::<HeartbeatTarget>().expect_err(text).to_string();
             assert!(error.contains(says), "{text}: {error}");
         }

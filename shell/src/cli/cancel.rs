@@ -23,8 +23,6 @@ pub struct CancelOptions {
 
 impl CancelArgs {
     pub(super) fn validate(self) -> CancelOptions {
-        CancelOptions {
-            control: self.control,
-        }
+        CancelOptions { control: self.control }
     }
 }

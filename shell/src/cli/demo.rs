@@ -54,12 +54,7 @@ impl DemoArgs {
         let limits = self.limits.validate()?;
         let retry = self.retry.validate(&limits)?;
         let run = self.run.validate(LINGER, Some(retry.attempts))?;
-        Ok(DemoOptions {
-            guest,
-            limits,
-            retry,
-            run,
-        })
+        Ok(DemoOptions { guest, limits, retry, run })
     }
 }
 
@@ -82,33 +77,18 @@ impl DemoOptions {
             control: own(&self.run.control),
             ..self.child(report_fd)
         };
-        DestinationOptions {
-            listen,
-            guest: self.guest.kind,
-            run,
-        }
+        DestinationOptions { listen, guest: self.guest.kind, run }
     }
 
     /// What the source's process is to do. It reports to the parent, which alone writes the record and the contracts.
     #[must_use]
     pub fn source(&self, connect: HostPort, report_fd: i32) -> SourceOptions {
         let run = self.child(report_fd);
-        SourceOptions {
-            connect,
-            guest: self.guest.clone(),
-            limits: self.limits,
-            retry: self.retry,
-            run,
-        }
+        SourceOptions { connect, guest: self.guest.clone(), limits: self.limits, retry: self.retry, run }
     }
 
     fn child(&self, report_fd: i32) -> RunOptions {
-        RunOptions {
-            record: None,
-            json: false,
-            report_fd: Some(report_fd),
-            ..self.run.clone()
-        }
+        RunOptions { record: None, json: false, report_fd: Some(report_fd), ..self.run.clone() }
     }
 }
 
@@ -120,15 +100,8 @@ pub trait ToArgs {
 
 impl ToArgs for SourceOptions {
     fn to_args(&self) -> Vec<OsString> {
-        let mut args: Vec<OsString> = vec![
-            "source".into(),
-            format!("--connect={}", self.connect).into(),
-        ];
-        let groups = [
-            self.guest.to_args(),
-            self.limits.to_args(),
-            self.retry.to_args(),
-        ];
+        let mut args: Vec<OsString> = vec!["source".into(), format!("--connect={}", self.connect).into()];
+        let groups = [self.guest.to_args(), self.limits.to_args(), self.retry.to_args()];
         args.extend(groups.into_iter().flatten().map(OsString::from));
         args.extend(self.run.to_args());
         args
@@ -137,10 +110,7 @@ impl ToArgs for SourceOptions {
 
 impl ToArgs for DestinationOptions {
     fn to_args(&self) -> Vec<OsString> {
-        let mut args: Vec<OsString> = vec![
-            "destination".into(),
-            format!("--listen={}", self.listen).into(),
-        ];
+        let mut args: Vec<OsString> = vec!["destination".into(), format!("--listen={}", self.listen).into()];
         let guest = super::guest::GuestKindArg { kind: self.guest }.to_args();
         args.extend(guest.into_iter().map(OsString::from));
         args.extend(self.run.to_args());

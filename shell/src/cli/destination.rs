@@ -37,10 +37,6 @@ pub struct DestinationOptions {
 impl DestinationArgs {
     pub(super) fn validate(self) -> Result<DestinationOptions, UsageError> {
         let run = self.run.validate(Linger::Forever, None)?;
-        Ok(DestinationOptions {
-            listen: self.listen,
-            guest: self.guest.kind,
-            run,
-        })
+        Ok(DestinationOptions { listen: self.listen, guest: self.guest.kind, run })
     }
 }

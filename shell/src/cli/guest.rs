@@ -75,52 +75,31 @@ fn whole_pages(option: &'static str, given: Bytes, least: u64) -> Result<(), Usa
         return Ok(());
     }
     let example = Bytes(given.0.max(least).div_ceil(PAGE).saturating_mul(PAGE));
-    Err(UsageError::Pages {
-        option,
-        given,
-        example,
-    })
+    Err(UsageError::Pages { option, given, example })
 }
 
 impl GuestArgs {
     pub(super) fn validate(self) -> Result<GuestOptions, UsageError> {
-        let GuestArgs {
-            kind,
-            memory,
-            working_set,
-            dirty_rate,
-            vcpus,
-        } = self;
+        let GuestArgs { kind, memory, working_set, dirty_rate, vcpus } = self;
         whole_pages("--memory", memory, PAGE)?;
         whole_pages("--working-set", working_set, 0)?;
         if memory <= RESERVED {
             return Err(UsageError::MemoryTooSmall(memory, Bytes(RESERVED.0 * 2)));
         }
         if working_set.0 > memory.0 - RESERVED.0 {
-            return Err(UsageError::WorkingSetTooLarge {
-                working_set,
-                memory,
-                reserved: RESERVED,
-            });
+            return Err(UsageError::WorkingSetTooLarge { working_set, memory, reserved: RESERVED });
         }
         if dirty_rate != Rate::BytesPerSecond(0) && working_set.0 < PAGE * u64::from(vcpus) {
             return Err(UsageError::WorkingSetTooSmall { working_set, vcpus });
         }
-        Ok(GuestOptions {
-            kind: kind.kind,
-            memory,
-            working_set,
-            dirty_rate,
-            vcpus,
-        })
+        Ok(GuestOptions { kind: kind.kind, memory, working_set, dirty_rate, vcpus })
     }
 }
 
 impl GuestKindArg {
     pub(super) fn to_args(&self) -> Vec<String> {
         let kind = self.kind.and_then(|kind| kind.to_possible_value());
-        kind.map(|kind| vec!["--guest".into(), kind.get_name().into()])
-            .unwrap_or_default()
+        kind.map(|kind| vec!["--guest".into(), kind.get_name().into()]).unwrap_or_default()
     }
 }
 

@@ -43,30 +43,16 @@ pub struct LimitOptions {
 
 impl LimitArgs {
     pub(super) fn validate(self) -> Result<LimitOptions, UsageError> {
-        let LimitArgs {
-            downtime_limit,
-            switchover_limit,
-        } = self;
+        let LimitArgs { downtime_limit, switchover_limit } = self;
         if downtime_limit.is_zero() {
             let consequence = "and no switchover takes no time";
-            return Err(UsageError::Zero {
-                option: "--downtime-limit",
-                consequence,
-                example: "300ms",
-            });
+            return Err(UsageError::Zero { option: "--downtime-limit", consequence, example: "300ms" });
         }
         at_most("--downtime-limit", downtime_limit, MOST_LIMIT)?;
         at_most("--switchover-limit", switchover_limit, MOST_LIMIT)?;
         let sum = downtime_limit + switchover_limit;
-        at_most(
-            "the sum of --downtime-limit and --switchover-limit,",
-            sum,
-            MOST_LIMIT,
-        )?;
-        Ok(LimitOptions {
-            downtime_limit,
-            switchover_limit,
-        })
+        at_most("the sum of --downtime-limit and --switchover-limit,", sum, MOST_LIMIT)?;
+        Ok(LimitOptions { downtime_limit, switchover_limit })
     }
 }
 
@@ -80,24 +66,13 @@ impl LimitOptions {
     pub(super) fn to_args(self) -> Vec<String> {
         vec![
             format!("--downtime-limit={}", exact_duration(self.downtime_limit)),
-            format!(
-                "--switchover-limit={}",
-                exact_duration(self.switchover_limit)
-            ),
+            format!("--switchover-limit={}", exact_duration(self.switchover_limit)),
         ]
     }
 }
 
 fn at_most(option: &'static str, given: Duration, most: Duration) -> Result<(), UsageError> {
-    if given > most {
-        Err(UsageError::TooLong {
-            option,
-            given,
-            most,
-        })
-    } else {
-        Ok(())
-    }
+    if given > most { Err(UsageError::TooLong { option, given, most }) } else { Ok(()) }
 }
 
 /// How long and how often to try, as written.
@@ -147,43 +122,24 @@ pub struct RetryOptions {
 
 impl RetryArgs {
     pub(super) fn validate(self, limits: &LimitOptions) -> Result<RetryOptions, UsageError> {
-        let RetryArgs {
-            attempts,
-            backoff,
-            blackout_budget,
-            precopy_limit,
-            max_bandwidth,
-        } = self;
+        let RetryArgs { attempts, backoff, blackout_budget, precopy_limit, max_bandwidth } = self;
         at_most("--backoff", backoff, MOST_BACKOFF)?;
         if precopy_limit.is_zero() {
             let consequence = "and a guest whose memory is not copied cannot move";
-            return Err(UsageError::Zero {
-                option: "--precopy-limit",
-                consequence,
-                example: "60s",
-            });
+            return Err(UsageError::Zero { option: "--precopy-limit", consequence, example: "60s" });
         }
         at_most("--precopy-limit", precopy_limit, MOST_PRECOPY)?;
         let hard_limit = limits.hard_limit();
         let blackout_budget = blackout_budget.unwrap_or(hard_limit * attempts);
         if blackout_budget < hard_limit {
-            return Err(UsageError::BudgetBelowLimit {
-                budget: blackout_budget,
-                hard_limit,
-            });
+            return Err(UsageError::BudgetBelowLimit { budget: blackout_budget, hard_limit });
         }
         let max_bandwidth = match max_bandwidth {
             None | Some(Rate::Max) => None,
             Some(Rate::BytesPerSecond(0)) => return Err(UsageError::NoBandwidth),
             Some(Rate::BytesPerSecond(rate)) => Some(rate),
         };
-        Ok(RetryOptions {
-            attempts,
-            backoff,
-            blackout_budget,
-            precopy_limit,
-            max_bandwidth,
-        })
+        Ok(RetryOptions { attempts, backoff, blackout_budget, precopy_limit, max_bandwidth })
     }
 }
 
@@ -195,10 +151,7 @@ impl RetryOptions {
             format!("--blackout-budget={}", exact_duration(self.blackout_budget)),
             format!("--precopy-limit={}", exact_duration(self.precopy_limit)),
         ];
-        args.extend(
-            self.max_bandwidth
-                .map(|rate| format!("--max-bandwidth={}", Rate::BytesPerSecond(rate))),
-        );
+        args.extend(self.max_bandwidth.map(|rate| format!("--max-bandwidth={}", Rate::BytesPerSecond(rate))));
         args
     }
 }

@@ -102,9 +102,8 @@ where
         let mut command = Cli::command();
         command.build();
         // The usage line is that of the subcommand which was meant.
-        let command = command
-            .find_subcommand_mut(name)
-            .unwrap_or_else(|| unreachable!("`{name}` was just parsed"));
+        let command =
+            command.find_subcommand_mut(name).unwrap_or_else(|| unreachable!("`{name}` was just parsed"));
         command.error(ErrorKind::ValueValidation, error)
     })
 }

@@ -43,10 +43,6 @@ pub struct ObserveOptions {
 
 impl ObserveArgs {
     pub(super) fn validate(self) -> ObserveOptions {
-        ObserveOptions {
-            listen: self.listen,
-            watch_for: self.watch_for,
-            json: self.json,
-        }
+        ObserveOptions { listen: self.listen, watch_for: self.watch_for, json: self.json }
     }
 }

@@ -22,11 +22,7 @@ pub enum Linger {
 }
 
 fn parse_linger(given: &str) -> Result<Linger, UnitError> {
-    if given == "forever" {
-        Ok(Linger::Forever)
-    } else {
-        parse_duration(given).map(Linger::For)
-    }
+    if given == "forever" { Ok(Linger::Forever) } else { parse_duration(given).map(Linger::For) }
 }
 
 fn parse_drift(given: &str) -> Result<u32, String> {
@@ -122,11 +118,7 @@ pub struct RunOptions {
 
 impl RunArgs {
     /// `attempts` is how many there can be, where that is known.
-    pub(super) fn validate(
-        self,
-        linger: Linger,
-        attempts: Option<u32>,
-    ) -> Result<RunOptions, UsageError> {
+    pub(super) fn validate(self, linger: Linger, attempts: Option<u32>) -> Result<RunOptions, UsageError> {
         let files = [
             ("--record", &self.record),
             ("--events", &self.events),
@@ -136,25 +128,14 @@ impl RunArgs {
         ];
         for (index, (second, path)) in files.iter().enumerate() {
             let Some(path) = path else { continue };
-            if let Some((first, _)) = files[..index]
-                .iter()
-                .find(|(_, other)| other.as_ref() == Some(path))
-            {
-                return Err(UsageError::SameFile {
-                    first,
-                    second,
-                    path: path.clone(),
-                });
+            if let Some((first, _)) = files[..index].iter().find(|(_, other)| other.as_ref() == Some(path)) {
+                return Err(UsageError::SameFile { first, second, path: path.clone() });
             }
         }
         if let Some(attempts) = attempts {
-            let never =
-                |fault: &&Fault| matches!(fault.when, When::Attempt(number) if number > attempts);
+            let never = |fault: &&Fault| matches!(fault.when, When::Attempt(number) if number > attempts);
             if let Some(fault) = self.faults.iter().find(never) {
-                return Err(UsageError::FaultNeverStrikes {
-                    fault: *fault,
-                    attempts,
-                });
+                return Err(UsageError::FaultNeverStrikes { fault: *fault, attempts });
             }
         }
         Ok(RunOptions {
@@ -188,10 +169,7 @@ impl RunOptions {
             ("--control", &self.control),
             ("--contracts", &self.contracts),
         ] {
-            args.extend(
-                path.iter()
-                    .flat_map(|path| [option.into(), path.clone().into_os_string()]),
-            );
+            args.extend(path.iter().flat_map(|path| [option.into(), path.clone().into_os_string()]));
         }
         let linger = match self.linger {
             Linger::For(duration) => exact_duration(duration),
@@ -202,9 +180,7 @@ impl RunOptions {
         for (flag, set) in [("--json", self.json), ("--verify", self.verify)] {
             args.extend(set.then(|| flag.into()));
         }
-        self.faults
-            .iter()
-            .for_each(|fault| text(&mut args, format!("--fault={fault}")));
+        self.faults.iter().for_each(|fault| text(&mut args, format!("--fault={fault}")));
         if let Some(fd) = self.report_fd {
             text(&mut args, format!("--report-fd={fd}"));
         }

@@ -53,12 +53,6 @@ impl SourceArgs {
         let limits = self.limits.validate()?;
         let retry = self.retry.validate(&limits)?;
         let run = self.run.validate(Linger::Forever, Some(retry.attempts))?;
-        Ok(SourceOptions {
-            connect: self.connect,
-            guest,
-            limits,
-            retry,
-            run,
-        })
+        Ok(SourceOptions { connect: self.connect, guest, limits, retry, run })
     }
 }

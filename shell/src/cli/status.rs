@@ -26,9 +26,6 @@ pub struct StatusOptions {
 
 impl StatusArgs {
     pub(super) fn validate(self) -> StatusOptions {
-        StatusOptions {
-            control: self.control,
-            json: self.json,
-        }
+        StatusOptions { control: self.control, json: self.json }
     }
 }

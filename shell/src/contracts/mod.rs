@@ -40,15 +40,8 @@ pub use read::ContractError;
 pub const VERSION: u32 = 1;
 
 /// Phases in which a port can have a contract.
-pub const PHASES: [Phase; 7] = [
-    Phase::Stop,
-    Phase::Save,
-    Phase::Transfer,
-    Phase::Load,
-    Phase::Seal,
-    Phase::Resume,
-    Phase::Rollback,
-];
+pub const PHASES: [Phase; 7] =
+    [Phase::Stop, Phase::Save, Phase::Transfer, Phase::Load, Phase::Seal, Phase::Resume, Phase::Rollback];
 
 words! {
     /// How a contract is known.
@@ -158,15 +151,10 @@ impl Contracts {
     /// The file cannot be read, or says something that [`Contracts::from_toml`] refuses.
     pub fn read(path: &Path) -> Result<Self, ContractFileError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Contracts::from_toml(&text).map_err(|source| ContractFileError::Content {
-                path: path.into(),
-                source,
-            }),
+            Ok(text) => Contracts::from_toml(&text)
+                .map_err(|source| ContractFileError::Content { path: path.into(), source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contracts::default()),
-            Err(source) => Err(ContractFileError::Read {
-                path: path.into(),
-                source,
-            }),
+            Err(source) => Err(ContractFileError::Read { path: path.into(), source }),
         }
     }
 
@@ -212,11 +200,7 @@ mod tests {
         let mut contracts = Contracts::default();
         let source = &mut contracts.source;
         for (index, phase) in PHASES.into_iter().enumerate() {
-            source.set(
-                Port::Vcpus,
-                phase,
-                worst(1_000_001 + index as u64, Provenance::Calibrated),
-            );
+            source.set(Port::Vcpus, phase, worst(1_000_001 + index as u64, Provenance::Calibrated));
             source.set(Port::Device(12), phase, worst(7, Provenance::Learned));
         }
         source.set(Port::Memory, Phase::Save, worst(0, Provenance::Declared));
@@ -225,9 +209,7 @@ mod tests {
         source.journal_write = Some(worst(1_000_000, Provenance::Declared));
         source.arbiter_claim = Some(worst(3_000_000, Provenance::Declared));
         source.timer_lateness = Some(worst(u64::MAX, Provenance::Calibrated));
-        contracts
-            .destination
-            .set(Port::Vcpus, Phase::Load, worst(5, Provenance::Calibrated));
+        contracts.destination.set(Port::Vcpus, Phase::Load, worst(5, Provenance::Calibrated));
         contracts
     }
 
@@ -235,11 +217,7 @@ mod tests {
     fn what_is_written_is_read_back_to_the_nanosecond() {
         let contracts = full();
         let text = contracts.to_toml();
-        assert_eq!(
-            Contracts::from_toml(&text).as_ref(),
-            Ok(&contracts),
-            "{text}"
-        );
+        assert_eq!(Contracts::from_toml(&text).as_ref(), Ok(&contracts), "{text}");
         assert_eq!(Contracts::from_toml(&text).expect("read").to_toml(), text);
         let empty = Contracts::default();
         assert_eq!(Contracts::from_toml(&empty.to_toml()), Ok(empty));
@@ -247,21 +225,12 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_exist_has_no_contracts_and_can_be_written() {
-        let path =
-            std::env::temp_dir().join(format!("switchover-contracts-{}.toml", std::process::id()));
-        assert_eq!(
-            Contracts::read(&path).expect("none yet"),
-            Contracts::default()
-        );
+        let path = std::env::temp_dir().join(format!("switchover-contracts-{}.toml", std::process::id()));
+        assert_eq!(Contracts::read(&path).expect("none yet"), Contracts::default());
         full().write(&path).expect("written");
         assert_eq!(Contracts::read(&path).expect("read"), full());
         std::fs::remove_file(&path).expect("cleaned");
-        let error = Contracts::read(Path::new("/"))
-            .expect_err("a directory")
-            .to_string();
-        assert!(
-            error.contains("cannot read the contracts in `/`"),
-            "{error}"
-        );
+        let error = Contracts::read(Path::new("/")).expect_err("a directory").to_string();
+        assert!(error.contains("cannot read the contracts in `/`"), "{error}");
     }
 }

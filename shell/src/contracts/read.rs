@@ -15,9 +15,7 @@ pub enum ContractError {
     #[error("{0}")]
     Syntax(String),
     /// The version is missing or another one.
-    #[error(
-        "`version` must be {VERSION}; a file of another version must be calibrated anew: move it away"
-    )]
+    #[error("`version` must be {VERSION}; a file of another version must be calibrated anew: move it away")]
     Version,
     /// A key or word that is none of the known ones.
     #[error("in {place}: {source}")]
@@ -46,9 +44,7 @@ pub enum ContractError {
         source: UnitError,
     },
     /// A link that moves nothing, or everything at once.
-    #[error(
-        "`{place}`: a link's rate is neither `0` nor `max`; write what it surely does (`200MiB/s`)"
-    )]
+    #[error("`{place}`: a link's rate is neither `0` nor `max`; write what it surely does (`200MiB/s`)")]
     Rate {
         /// The key, with its tables.
         place: String,
@@ -59,15 +55,10 @@ type Read<T> = Result<T, ContractError>;
 
 const TABLE: &str = "a table";
 const BOUND: &str = "a value (`\"4.1ms\"`), or `{ worst = \"4.1ms\", source = \"calibrated\" }`";
-const SECTIONS: [&str; 7] = [
-    "vcpus", "memory", "device0", "link", "journal", "arbiter", "timer",
-];
+const SECTIONS: [&str; 7] = ["vcpus", "memory", "device0", "link", "journal", "arbiter", "timer"];
 
 fn unknown(place: &str, given: &str, what: &'static str, known: &[&str]) -> ContractError {
-    ContractError::Unknown {
-        place: place.into(),
-        source: UnknownWord::new(given, what, known),
-    }
+    ContractError::Unknown { place: place.into(), source: UnknownWord::new(given, what, known) }
 }
 
 fn kind(place: String, value: &Value, expected: &'static str) -> ContractError {
@@ -79,18 +70,13 @@ fn kind(place: String, value: &Value, expected: &'static str) -> ContractError {
         Value::Datetime(_) => "a date",
         Value::String(_) => "a text",
     };
-    ContractError::Kind {
-        place,
-        found,
-        expected,
-    }
+    ContractError::Kind { place, found, expected }
 }
 
 /// Reads a whole file.
 pub(super) fn contracts(text: &str) -> Read<Contracts> {
-    let file: Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| ContractError::Syntax(error.to_string()))?;
+    let file: Table =
+        text.parse().map_err(|error: toml::de::Error| ContractError::Syntax(error.to_string()))?;
     if file.get("version").and_then(Value::as_integer) != Some(i64::from(VERSION)) {
         return Err(ContractError::Version);
     }
@@ -101,12 +87,7 @@ pub(super) fn contracts(text: &str) -> Read<Contracts> {
             "source" => contracts.source = side(Side::Source, value)?,
             "destination" => contracts.destination = side(Side::Destination, value)?,
             _ => {
-                return Err(unknown(
-                    "the file",
-                    key,
-                    "a part of it",
-                    &["version", "source", "destination"],
-                ));
+                return Err(unknown("the file", key, "a part of it", &["version", "source", "destination"]));
             }
         }
     }
@@ -115,17 +96,11 @@ pub(super) fn contracts(text: &str) -> Read<Contracts> {
 
 fn side(side: Side, value: &Value) -> Read<SideContracts> {
     let place = side.word();
-    let sections = value
-        .as_table()
-        .ok_or_else(|| kind(place.into(), value, TABLE))?;
+    let sections = value.as_table().ok_or_else(|| kind(place.into(), value, TABLE))?;
     let mut contracts = SideContracts::default();
     for (name, value) in sections {
         let place = format!("{place}.{name}");
-        let section = || {
-            value
-                .as_table()
-                .ok_or_else(|| kind(place.clone(), value, TABLE))
-        };
+        let section = || value.as_table().ok_or_else(|| kind(place.clone(), value, TABLE));
         match name.as_str() {
             "link" => {
                 for (key, value) in section()? {
@@ -133,12 +108,7 @@ fn side(side: Side, value: &Value) -> Read<SideContracts> {
                         "round_trip" => contracts.round_trip = Some(worst(&place, key, value)?),
                         "rate" => contracts.rate = Some(rate(&place, key, value)?),
                         _ => {
-                            return Err(unknown(
-                                &place,
-                                key,
-                                "a contract",
-                                &["round_trip", "rate"],
-                            ));
+                            return Err(unknown(&place, key, "a contract", &["round_trip", "rate"]));
                         }
                     }
                 }
@@ -171,18 +141,14 @@ fn phase(place: &str, key: &str) -> Read<Phase> {
 fn only(place: &str, section: &Table, name: &str) -> Read<Option<Worst>> {
     match section.keys().find(|key| *key != name) {
         Some(key) => Err(unknown(place, key, "a contract", &[name])),
-        None => section
-            .get(name)
-            .map(|value| worst(place, name, value))
-            .transpose(),
+        None => section.get(name).map(|value| worst(place, name, value)).transpose(),
     }
 }
 
 fn worst(section: &str, key: &str, value: &Value) -> Read<Worst> {
     let place = format!("{section}.{key}");
     let (text, source) = bound(&place, value)?;
-    let value: Duration =
-        parse_duration(text).map_err(|source| ContractError::Value { place, source })?;
+    let value: Duration = parse_duration(text).map_err(|source| ContractError::Value { place, source })?;
     Ok(Known { value, source })
 }
 
@@ -203,31 +169,18 @@ fn bound<'a>(place: &str, value: &'a Value) -> Read<(&'a str, Provenance)> {
         Value::Table(table) => table,
         _ => return Err(kind(place.into(), value, BOUND)),
     };
-    if let Some(key) = table
-        .keys()
-        .find(|key| !["worst", "source"].contains(&key.as_str()))
-    {
-        return Err(unknown(
-            place,
-            key,
-            "a part of a contract",
-            &["worst", "source"],
-        ));
+    if let Some(key) = table.keys().find(|key| !["worst", "source"].contains(&key.as_str())) {
+        return Err(unknown(place, key, "a part of a contract", &["worst", "source"]));
     }
     let text = |key: &str| table.get(key).and_then(Value::as_str);
     let worst = text("worst").ok_or_else(|| kind(place.into(), value, BOUND))?;
     let source = match (text("source"), table.get("source")) {
-        (Some(word), _) => word.parse().map_err(|source| ContractError::Unknown {
-            place: place.into(),
-            source,
-        })?,
+        (Some(word), _) => {
+            word.parse().map_err(|source| ContractError::Unknown { place: place.into(), source })?
+        }
         (None, None) => Provenance::Declared,
         (None, Some(other)) => {
-            return Err(kind(
-                format!("{place}.source"),
-                other,
-                "declared, calibrated or learned",
-            ));
+            return Err(kind(format!("{place}.source"), other, "declared, calibrated or learned"));
         }
     };
     Ok((worst, source))
@@ -243,19 +196,10 @@ mod tests {
                     [destination.link]\nrate = \"200MiB/s\"\n";
         let contracts = contracts(text).expect("read");
         let declared = Known::new(Duration::from_micros(4_100), Provenance::Declared);
-        assert_eq!(
-            contracts.source.worst(Port::Vcpus, Phase::Save),
-            Some(declared)
-        );
+        assert_eq!(contracts.source.worst(Port::Vcpus, Phase::Save), Some(declared));
         let calibrated = Known::new(Duration::from_micros(140), Provenance::Calibrated);
-        assert_eq!(
-            contracts.source.worst(Port::Vcpus, Phase::Stop),
-            Some(calibrated)
-        );
-        assert_eq!(
-            contracts.destination.rate,
-            Some(Known::new(200 << 20, Provenance::Declared))
-        );
+        assert_eq!(contracts.source.worst(Port::Vcpus, Phase::Stop), Some(calibrated));
+        assert_eq!(contracts.destination.rate, Some(Known::new(200 << 20, Provenance::Declared)));
         assert_eq!(contracts.source.worst(Port::Memory, Phase::Save), None);
     }
 
@@ -266,58 +210,29 @@ mod tests {
                 "[source.vcpus]\nsav = \"4ms\"",
                 "in source.vcpus: `sav` is not a phase with a contract; did you mean `save`?",
             ),
-            (
-                "[source.vcpus]\nhello = \"4ms\"",
-                "known: stop save transfer load seal resume rollback",
-            ),
-            (
-                "[source.vcpu]\nsave = \"4ms\"",
-                "in source: `vcpu` is not a port; did you mean `vcpus`?",
-            ),
+            ("[source.vcpus]\nhello = \"4ms\"", "known: stop save transfer load seal resume rollback"),
+            ("[source.vcpu]\nsave = \"4ms\"", "in source: `vcpu` is not a port; did you mean `vcpus`?"),
             ("[source.peer]\nsave = \"4ms\"", "`peer` is not a port"),
             ("[sauce.vcpus]\nsave = \"4ms\"", "did you mean `source`?"),
-            (
-                "[source.link]\nroundtrip = \"4ms\"",
-                "did you mean `round_trip`?",
-            ),
+            ("[source.link]\nroundtrip = \"4ms\"", "did you mean `round_trip`?"),
             ("[source.link]\nrate = \"4ms\"", "`source.link.rate`"),
             ("[source.link]\nrate = \"0\"", "neither `0` nor `max`"),
-            (
-                "[source.journal]\nwrites = \"4ms\"",
-                "did you mean `write`?",
-            ),
+            ("[source.journal]\nwrites = \"4ms\"", "did you mean `write`?"),
             ("[source.timer]\nlate = \"4ms\"", "known: lateness"),
-            (
-                "[source.vcpus]\nsave = 4",
-                "`source.vcpus.save` is a number without a unit",
-            ),
+            ("[source.vcpus]\nsave = 4", "`source.vcpus.save` is a number without a unit"),
             ("[source.vcpus]\nsave = \"4 bananas\"", "`bananas`"),
             (
                 "[source.vcpus]\nsave = { worst = \"4ms\", from = \"me\" }",
                 "`from` is not a part of a contract",
             ),
-            (
-                "[source.vcpus]\nsave = { source = \"learned\" }",
-                "worst = ",
-            ),
-            (
-                "[source.vcpus]\nsave = { worst = \"4ms\", source = \"learnt\" }",
-                "did you mean `learned`?",
-            ),
-            (
-                "[source.vcpus]\nsave = { worst = \"4ms\", source = 4 }",
-                "declared, calibrated or learned",
-            ),
+            ("[source.vcpus]\nsave = { source = \"learned\" }", "worst = "),
+            ("[source.vcpus]\nsave = { worst = \"4ms\", source = \"learnt\" }", "did you mean `learned`?"),
+            ("[source.vcpus]\nsave = { worst = \"4ms\", source = 4 }", "declared, calibrated or learned"),
             ("source = 4", "`source` is a number"),
-            (
-                "[source]\nvcpus = true",
-                "`source.vcpus` is a boolean; write a table",
-            ),
+            ("[source]\nvcpus = true", "`source.vcpus` is a boolean; write a table"),
             ("[source.vcpus", "line 2"),
         ] {
-            let error = contracts(&format!("version = 1\n{body}\n"))
-                .expect_err(body)
-                .to_string();
+            let error = contracts(&format!("version = 1\n{body}\n")).expect_err(body).to_string();
             assert!(error.contains(says), "{body}: {error}");
         }
         for text in ["", "version = 2\n", "[source.vcpus]\nsave = \"4ms\"\n"] {

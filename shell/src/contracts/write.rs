@@ -22,22 +22,12 @@ pub(super) fn contracts(contracts: &Contracts) -> String {
 
 fn side_contracts(text: &mut String, side: Side, contracts: &SideContracts) {
     for (port, phases) in &contracts.ports {
-        let lines = phases
-            .iter()
-            .map(|(phase, worst)| line(phase.word(), worst))
-            .collect();
+        let lines = phases.iter().map(|(phase, worst)| line(phase.word(), worst)).collect();
         section(text, side, &port.to_string(), lines);
     }
-    let mut link: Vec<_> = contracts
-        .round_trip
-        .iter()
-        .map(|worst| line("round_trip", worst))
-        .collect();
+    let mut link: Vec<_> = contracts.round_trip.iter().map(|worst| line("round_trip", worst)).collect();
     link.extend(
-        contracts
-            .rate
-            .iter()
-            .map(|rate| entry("rate", &Rate::BytesPerSecond(rate.value).to_string(), rate)),
+        contracts.rate.iter().map(|rate| entry("rate", &Rate::BytesPerSecond(rate.value).to_string(), rate)),
     );
     section(text, side, "link", link);
     for (name, key, worst) in [
@@ -45,12 +35,7 @@ fn side_contracts(text: &mut String, side: Side, contracts: &SideContracts) {
         ("arbiter", "claim", &contracts.arbiter_claim),
         ("timer", "lateness", &contracts.timer_lateness),
     ] {
-        section(
-            text,
-            side,
-            name,
-            worst.iter().map(|worst| line(key, worst)).collect(),
-        );
+        section(text, side, name, worst.iter().map(|worst| line(key, worst)).collect());
     }
 }
 
@@ -66,8 +51,5 @@ fn line(key: &str, worst: &Worst) -> String {
 }
 
 fn entry<T>(key: &str, value: &str, known: &Known<T>) -> String {
-    format!(
-        "{key} = {{ worst = \"{value}\", source = \"{}\" }}",
-        known.source
-    )
+    format!("{key} = {{ worst = \"{value}\", source = \"{}\" }}", known.source)
 }

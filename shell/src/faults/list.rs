@@ -23,10 +23,7 @@ impl Faults {
     /// Two of them are about the same thing in the same attempt.
     pub fn new(faults: Vec<Fault>) -> Result<Self, FaultConflict> {
         for (index, fault) in faults.iter().enumerate() {
-            if let Some(earlier) = faults[..index]
-                .iter()
-                .find(|earlier| earlier.collides(fault))
-            {
+            if let Some(earlier) = faults[..index].iter().find(|earlier| earlier.collides(fault)) {
                 return Err(FaultConflict(*earlier, *fault));
             }
         }
@@ -36,13 +33,7 @@ impl Faults {
     /// Those that the process of `side` acts out.
     #[must_use]
     pub fn on_side(&self, side: Side) -> Faults {
-        Faults(
-            self.0
-                .iter()
-                .copied()
-                .filter(|fault| fault.side() == side)
-                .collect(),
-        )
+        Faults(self.0.iter().copied().filter(|fault| fault.side() == side).collect())
     }
 
     /// How much longer `place` is to take in this attempt (counted from 1).
@@ -66,17 +57,13 @@ impl Faults {
     /// Whether the process of `side` dies on entry to `phase` in this attempt (counted from 1).
     #[must_use]
     pub fn kills(&self, side: Side, phase: Phase, attempt: u32) -> bool {
-        self.find(attempt, |kind| {
-            (kind == Kind::Kill(side, phase)).then_some(())
-        })
-        .is_some()
+        self.find(attempt, |kind| (kind == Kind::Kill(side, phase)).then_some(())).is_some()
     }
 
     /// Whether a bit of `what` flips in this attempt (counted from 1).
     #[must_use]
     pub fn corrupts(&self, what: Corruptible, attempt: u32) -> bool {
-        self.find(attempt, |kind| (kind == Kind::Corrupt(what)).then_some(()))
-            .is_some()
+        self.find(attempt, |kind| (kind == Kind::Corrupt(what)).then_some(())).is_some()
     }
 
     /// All of them, as they were given.
@@ -86,9 +73,7 @@ impl Faults {
 
     /// Those that strike this attempt (counted from 1), for the record.
     pub fn in_attempt(&self, attempt: u32) -> impl Iterator<Item = &Fault> {
-        self.0
-            .iter()
-            .filter(move |fault| fault.when.strikes(attempt))
+        self.0.iter().filter(move |fault| fault.when.strikes(attempt))
     }
 
     /// Whether there are none.
@@ -125,10 +110,7 @@ mod tests {
         assert!(faults.corrupts(Corruptible::Page, 1) && faults.corrupts(Corruptible::Page, 7));
         assert!(!faults.corrupts(Corruptible::Device, 1));
         assert_eq!(
-            faults
-                .in_attempt(2)
-                .map(Fault::to_string)
-                .collect::<Vec<_>>(),
+            faults.in_attempt(2).map(Fault::to_string).collect::<Vec<_>>(),
             ["drop:go:once#2", "corrupt:page#all"]
         );
     }
@@ -154,21 +136,12 @@ mod tests {
         ] {
             assert_eq!(fault(text).side(), Side::Source, "{text}");
         }
-        for text in [
-            "stall:load:1",
-            "stall:seal:1",
-            "stall:resume:1",
-            "drop:ready",
-            "drop:running",
-        ] {
+        for text in ["stall:load:1", "stall:seal:1", "stall:resume:1", "drop:ready", "drop:running"] {
             assert_eq!(fault(text).side(), Side::Destination, "{text}");
         }
         let both = faults(&["corrupt:device", "kill:destination@go", "stall:seal:1"]);
         assert_eq!(both.on_side(Side::Source), faults(&["corrupt:device"]));
-        assert_eq!(
-            both.on_side(Side::Destination),
-            faults(&["kill:destination@go", "stall:seal:1"])
-        );
+        assert_eq!(both.on_side(Side::Destination), faults(&["kill:destination@go", "stall:seal:1"]));
     }
 
     #[test]
@@ -179,14 +152,6 @@ mod tests {
         assert!(parse(&["kill:source@go", "kill:source@seal"]).is_err());
         assert!(parse(&["drop:go", "drop:go:once"]).is_err());
         assert!(parse(&["stall:save:1s", "stall:save:2s#2"]).is_ok());
-        assert!(
-            parse(&[
-                "stall:save:1s",
-                "stall:rollback:2s",
-                "corrupt:page",
-                "corrupt:device"
-            ])
-            .is_ok()
-        );
+        assert!(parse(&["stall:save:1s", "stall:rollback:2s", "corrupt:page", "corrupt:device"]).is_ok());
     }
 }

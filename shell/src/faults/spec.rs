@@ -20,7 +20,8 @@ use crate::words;
 use crate::words::{Phase, Side, UnknownWord};
 
 /// The form of a fault, for messages.
-const FORM: &str = "KIND:WHERE[:HOW][#N], as in `stall:save:2s`, `drop:ready:once`, `kill:source@go`, `corrupt:page#2`";
+const FORM: &str =
+    "KIND:WHERE[:HOW][#N], as in `stall:save:2s`, `drop:ready:once`, `kill:source@go`, `corrupt:page#2`";
 
 words! {
     /// Work that can be made to take longer.
@@ -183,9 +184,7 @@ pub enum SpecError {
         source: UnitError,
     },
     /// The number of the attempt.
-    #[error(
-        "fault `{fault}`: `#{given}` is not an attempt; write `#1` for the first, `#2`, ..., or `#all`"
-    )]
+    #[error("fault `{fault}`: `#{given}` is not an attempt; write `#1` for the first, `#2`, ..., or `#all`")]
     Attempt {
         /// What was written.
         fault: String,
@@ -212,19 +211,10 @@ impl FromStr for Fault {
     type Err = SpecError;
 
     fn from_str(fault: &str) -> Result<Self, SpecError> {
-        let word = |source| SpecError::Word {
-            fault: fault.into(),
-            source,
-        };
-        let missing = |missing| SpecError::Missing {
-            fault: fault.into(),
-            missing,
-        };
-        let too_much = |rest: &str, remedy| SpecError::TooMuch {
-            fault: fault.into(),
-            rest: rest.into(),
-            remedy,
-        };
+        let word = |source| SpecError::Word { fault: fault.into(), source };
+        let missing = |missing| SpecError::Missing { fault: fault.into(), missing };
+        let too_much =
+            |rest: &str, remedy| SpecError::TooMuch { fault: fault.into(), rest: rest.into(), remedy };
 
         let (what, when) = match fault.split_once('#') {
             None => (fault, When::Attempt(1)),
@@ -232,10 +222,7 @@ impl FromStr for Fault {
             Some((what, number)) => match number.parse() {
                 Ok(attempt @ 1..) => (what, When::Attempt(attempt)),
                 _ => {
-                    return Err(SpecError::Attempt {
-                        fault: fault.into(),
-                        given: number.into(),
-                    });
+                    return Err(SpecError::Attempt { fault: fault.into(), given: number.into() });
                 }
             },
         };
@@ -246,9 +233,7 @@ impl FromStr for Fault {
         if !KINDS.contains(&kind) {
             return Err(word(UnknownWord::new(kind, "a kind of fault", &KINDS)));
         }
-        let rest = rest
-            .filter(|rest| !rest.is_empty())
-            .ok_or_else(|| missing("where it strikes"))?;
+        let rest = rest.filter(|rest| !rest.is_empty()).ok_or_else(|| missing("where it strikes"))?;
         let (place, how) = match rest.split_once(':') {
             Some((place, how)) => (place, Some(how)),
             None => (rest, None),
@@ -257,10 +242,8 @@ impl FromStr for Fault {
             "stall" => {
                 let place = place.parse().map_err(word)?;
                 let how = how.ok_or_else(|| missing("for how long"))?;
-                let duration = parse_duration(how).map_err(|source| SpecError::Duration {
-                    fault: fault.into(),
-                    source,
-                })?;
+                let duration = parse_duration(how)
+                    .map_err(|source| SpecError::Duration { fault: fault.into(), source })?;
                 Kind::Stall(place, duration)
             }
             "drop" => {
@@ -294,10 +277,7 @@ impl FromStr for Fault {
             }
             _ => {
                 if let Some(how) = how {
-                    return Err(too_much(
-                        how,
-                        "a corruption is `corrupt:page` or `corrupt:device`",
-                    ));
+                    return Err(too_much(how, "a corruption is `corrupt:page` or `corrupt:device`"));
                 }
                 Kind::Corrupt(place.parse().map_err(word)?)
             }
@@ -310,9 +290,7 @@ impl fmt::Display for Fault {
     /// As it was written, in its shortest form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Stall(place, duration) => {
-                write!(f, "stall:{place}:{}", exact_duration(duration))?
-            }
+            Kind::Stall(place, duration) => write!(f, "stall:{place}:{}", exact_duration(duration))?,
             Kind::Drop(message, Copies::Every) => write!(f, "drop:{message}")?,
             Kind::Drop(message, Copies::First) => write!(f, "drop:{message}:once")?,
             Kind::Kill(side, phase) => write!(f, "kill:{side}@{phase}")?,
@@ -331,9 +309,7 @@ impl Fault {
     #[must_use]
     pub fn side(&self) -> Side {
         match self.kind {
-            Kind::Stall(Stall::Stop | Stall::Save | Stall::Link | Stall::Rollback, _) => {
-                Side::Source
-            }
+            Kind::Stall(Stall::Stop | Stall::Save | Stall::Link | Stall::Rollback, _) => Side::Source,
             Kind::Stall(Stall::Load | Stall::Seal | Stall::Resume, _) => Side::Destination,
             Kind::Drop(Droppable::Go, _) | Kind::Corrupt(_) => Side::Source,
             Kind::Drop(Droppable::Ready | Droppable::Running, _) => Side::Destination,
@@ -392,17 +368,11 @@ mod tests {
     #[test]
     fn a_bad_fault_says_what_would_be_right() {
         for (text, says) in [
-            (
-                "stal:save:2s",
-                "`stal` is not a kind of fault; did you mean `stall`?",
-            ),
+            ("stal:save:2s", "`stal` is not a kind of fault; did you mean `stall`?"),
             ("", "known: stall drop kill corrupt"),
             ("stall", "where it strikes is missing"),
             ("stall:", "where it strikes is missing"),
-            (
-                "stall:sav:2s",
-                "`sav` is not a place to stall; did you mean `save`?",
-            ),
+            ("stall:sav:2s", "`sav` is not a place to stall; did you mean `save`?"),
             ("stall:save", "for how long is missing"),
             ("stall:save:2sec", "`sec` in `2sec` is not a unit"),
             ("drop:goo", "did you mean `go`?"),
@@ -425,10 +395,7 @@ mod tests {
         ] {
             let error = text.parse::<Fault>().expect_err(text).to_string();
             assert!(error.contains(says), "{text}: {error}");
-            assert!(
-                error.contains(&format!("fault `{text}`")),
-                "{text}: not quoted in {error}"
-            );
+            assert!(error.contains(&format!("fault `{text}`")), "{text}: not quoted in {error}");
         }
     }
 }

@@ -83,8 +83,7 @@ impl AttemptRecord {
     pub fn with_downtime(mut self, downtime_ns: u64, hard_limit_ns: u64) -> Self {
         self.downtime_ns = Some(downtime_ns);
         let slack = i128::from(hard_limit_ns) - i128::from(downtime_ns);
-        self.slack_ns =
-            Some(i64::try_from(slack).unwrap_or(if slack < 0 { i64::MIN } else { i64::MAX }));
+        self.slack_ns = Some(i64::try_from(slack).unwrap_or(if slack < 0 { i64::MIN } else { i64::MAX }));
         self
     }
 }
@@ -159,13 +158,7 @@ impl Term {
     /// A term that is simply a time.
     #[must_use]
     pub fn time(name: &str, ns: u64, source: Provenance) -> Self {
-        Term {
-            name: name.into(),
-            ns,
-            source,
-            bytes: None,
-            bytes_per_second: None,
-        }
+        Term { name: name.into(), ns, source, bytes: None, bytes_per_second: None }
     }
 }
 
@@ -194,11 +187,7 @@ impl fmt::Display for Admission {
         for (index, term) in self.terms.iter().enumerate() {
             write!(f, "{}{term}", if index == 0 { "" } else { " + " })?;
         }
-        let (relation, verdict) = if self.admitted {
-            ("<=", "go ahead")
-        } else {
-            (">", "not now")
-        };
+        let (relation, verdict) = if self.admitted { ("<=", "go ahead") } else { (">", "not now") };
         let predicted = short_duration(Duration::from_nanos(self.predicted_ns));
         let limit = short_duration(Duration::from_nanos(self.downtime_limit_ns));
         write!(f, " = {predicted} {relation} {limit}: {verdict}")
@@ -243,11 +232,7 @@ mod tests {
             "stop 300us (calibrated) + memory 104ms (212MiB at 2GiB/s, learned) = 104ms > 100ms: not now"
         );
         (admission.admitted, admission.downtime_limit_ns) = (true, 300_000_000);
-        assert!(
-            admission
-                .to_string()
-                .ends_with("= 104ms <= 300ms: go ahead")
-        );
+        assert!(admission.to_string().ends_with("= 104ms <= 300ms: go ahead"));
     }
 
     #[test]
@@ -256,9 +241,6 @@ mod tests {
         assert_eq!(attempt().id, "00000000000000ab:3");
         assert_eq!(attempt().with_downtime(300, 310).slack_ns, Some(10));
         assert_eq!(attempt().with_downtime(312, 310).slack_ns, Some(-2));
-        assert_eq!(
-            attempt().with_downtime(u64::MAX, 0).slack_ns,
-            Some(i64::MIN)
-        );
+        assert_eq!(attempt().with_downtime(u64::MAX, 0).slack_ns, Some(i64::MIN));
     }
 }

@@ -40,15 +40,13 @@ mod tests {
 
     #[test]
     fn a_record_replaces_the_old_one_and_leaves_nothing_beside_it() {
-        let directory =
-            std::env::temp_dir().join(format!("switchover-record-{}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("switchover-record-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("directory");
         let path = directory.join("run.json");
         for limit in [1, 2] {
             let record = RunRecord::new(Outcome::Aborted, limit, vec![]);
             write_record(&path, &record).expect("written");
-            let read: RunRecord =
-                serde_json::from_slice(&fs::read(&path).expect("read")).expect("a record");
+            let read: RunRecord = serde_json::from_slice(&fs::read(&path).expect("read")).expect("a record");
             assert_eq!(read, record);
         }
         assert_eq!(fs::read_dir(&directory).expect("list").count(), 1);
@@ -57,11 +55,7 @@ mod tests {
 
     #[test]
     fn a_device_is_written_to_and_not_replaced() {
-        write_record(
-            Path::new("/dev/null"),
-            &RunRecord::new(Outcome::Aborted, 1, vec![]),
-        )
-        .expect("written");
+        write_record(Path::new("/dev/null"), &RunRecord::new(Outcome::Aborted, 1, vec![])).expect("written");
         assert!(!fs::metadata("/dev/null").expect("still there").is_file());
     }
 }

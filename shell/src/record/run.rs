@@ -92,11 +92,8 @@ impl RunRecord {
     /// A run that ended with `outcome` after these attempts; the blackouts are taken from them.
     #[must_use]
     pub fn new(outcome: Outcome, hard_limit_ns: u64, attempts: Vec<AttemptRecord>) -> Self {
-        let blackouts: Option<Vec<u64>> =
-            attempts.iter().map(|attempt| attempt.downtime_ns).collect();
-        let downtime_ns = blackouts
-            .as_ref()
-            .map(|all| all.iter().copied().max().unwrap_or(0));
+        let blackouts: Option<Vec<u64>> = attempts.iter().map(|attempt| attempt.downtime_ns).collect();
+        let downtime_ns = blackouts.as_ref().map(|all| all.iter().copied().max().unwrap_or(0));
         let runs_again = matches!(outcome, Outcome::Committed | Outcome::Aborted);
         RunRecord {
             version: VERSION,
@@ -124,8 +121,7 @@ impl RunRecord {
     #[must_use]
     pub fn to_json(&self) -> String {
         // Maps with keys that are no strings, and failing writers, are all that can go wrong; neither is here.
-        serde_json::to_string(self)
-            .unwrap_or_else(|error| unreachable!("a record is plain data: {error}"))
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("a record is plain data: {error}"))
     }
 
     /// The record as JSON for a person to read, ending with a line end.
@@ -141,10 +137,7 @@ mod tests {
     use super::*;
 
     fn attempt(downtime_ns: Option<u64>) -> AttemptRecord {
-        AttemptRecord {
-            downtime_ns,
-            ..AttemptRecord::new("0:1".into(), Outcome::Aborted)
-        }
+        AttemptRecord { downtime_ns, ..AttemptRecord::new("0:1".into(), Outcome::Aborted) }
     }
 
     #[test]
@@ -162,43 +155,28 @@ mod tests {
         let record = RunRecord::new(Outcome::Aborted, 310, vec![attempt(Some(311))]);
         assert!(!record.within_limit);
         let never_stopped = RunRecord::new(Outcome::Aborted, 310, vec![]);
-        assert_eq!(
-            (never_stopped.downtime_ns, never_stopped.within_limit),
-            (Some(0), true)
-        );
+        assert_eq!((never_stopped.downtime_ns, never_stopped.within_limit), (Some(0), true));
     }
 
     #[test]
     fn a_blackout_without_a_known_end_is_not_within_the_limit() {
         let record = RunRecord::new(Outcome::InDoubt, 310, vec![attempt(Some(7)), attempt(None)]);
-        assert_eq!(
-            (record.downtime_ns, record.blackout_ns, record.within_limit),
-            (None, None, false)
-        );
+        assert_eq!((record.downtime_ns, record.blackout_ns, record.within_limit), (None, None, false));
         assert_eq!(record.runs_on, RunsOn::Unknown);
         assert!(!RunRecord::new(Outcome::Lost, 310, vec![attempt(Some(1))]).within_limit);
     }
 
     #[test]
     fn each_outcome_has_its_exit_code() {
-        let codes = Outcome::ALL
-            .iter()
-            .map(|outcome| ExitCode::from(*outcome) as u8);
+        let codes = Outcome::ALL.iter().map(|outcome| ExitCode::from(*outcome) as u8);
         assert_eq!(codes.collect::<Vec<_>>(), [0, 3, 4, 5]);
     }
 
     #[test]
     fn both_forms_of_the_json_are_the_same_record() {
-        let record =
-            RunRecord::new(Outcome::Committed, 310, vec![attempt(Some(5))]).with_estimate(4, 1);
-        assert_eq!(
-            serde_json::from_str::<RunRecord>(&record.to_json()).expect("line"),
-            record
-        );
-        assert_eq!(
-            serde_json::from_str::<RunRecord>(&record.to_pretty_json()).expect("pretty"),
-            record
-        );
+        let record = RunRecord::new(Outcome::Committed, 310, vec![attempt(Some(5))]).with_estimate(4, 1);
+        assert_eq!(serde_json::from_str::<RunRecord>(&record.to_json()).expect("line"), record);
+        assert_eq!(serde_json::from_str::<RunRecord>(&record.to_pretty_json()).expect("pretty"), record);
         assert!(!record.to_json().contains('\n'));
     }
 }

@@ -2,9 +2,15 @@
 //!
 //! Each file wraps one facility in a safe type. Nothing here knows what a switchover is.
 
+pub mod clock;
 #[cfg(target_arch = "x86_64")]
 pub mod kick;
 #[cfg(target_arch = "x86_64")]
 pub mod kvm;
+pub mod lock;
 pub mod mapping;
+pub mod sched;
+pub mod signal;
+pub mod socket;
+pub mod udp;
 pub mod vectored;

@@ -1,0 +1,30 @@
+//! Socket options that `std` does not set.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+/// Makes a TCP connection notice a dead peer: with data under way, when none of it is acknowledged for `silence`; when
+/// idle, by probes after a second, since the kernel counts those in whole seconds.
+///
+/// # Errors
+/// Not a TCP socket.
+pub fn notice_dead_peer(socket: impl AsFd, silence: Duration) -> io::Result<()> {
+    let socket = socket.as_fd();
+    let ms = libc::c_int::try_from(silence.as_millis()).unwrap_or(libc::c_int::MAX).max(1);
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 1)?;
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 1)?;
+    let probes = libc::c_int::try_from(silence.as_secs().max(1)).unwrap_or(libc::c_int::MAX);
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, probes.min(127))
+}
+
+fn set(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: reads one integer, whose size is given.
+    let done = unsafe {
+        let size = size_of_val(&value) as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
