@@ -7,6 +7,7 @@ pub mod dirty;
 pub mod exit_code;
 pub mod faults;
 pub mod guest;
+pub mod journal;
 pub mod realtime;
 pub mod record;
 pub mod run;
