@@ -122,14 +122,15 @@ fn limits_that_cannot_be_meant_are_refused() {
 fn guests_that_do_not_fit_are_refused() {
     refused(
         "demo --memory 1GiB --working-set 2GiB",
-        &["--working-set 2GiB is larger than --memory 1GiB", "1022MiB"],
+        &["--working-set 2GiB is larger than --memory 1GiB", "1020MiB"],
     );
-    refused("demo --memory 64MiB --working-set 64MiB", &["`--working-set 62MiB`"]);
+    refused("demo --memory 64MiB --working-set 64MiB", &["`--working-set 60MiB`"]);
     refused("demo --memory 4097", &["--memory 4097B is not a whole number of pages", "`--memory 8KiB`"]);
     refused("demo --memory 0", &["above zero"]);
-    refused("demo --memory 4KiB --working-set 0", &["--memory 4KiB does not hold", "`--memory 4MiB`"]);
+    refused("demo --memory 4KiB --working-set 0", &["--memory 4KiB does not hold", "`--memory 8MiB`"]);
     refused("demo --working-set 5000", &["--working-set 5000B", "`--working-set 8KiB`"]);
     refused("demo --working-set 0", &["`--working-set 8KiB`", "`--dirty-rate 0`"]);
+    refused("demo --memory 511GiB", &["--memory 511GiB", "`--memory 510GiB`"]);
     refused("demo --memory 1GB", &["`GB`", "`64MiB`"]);
     refused("demo --dirty-rate 200", &["does not say per what", "`200MiB/s`"]);
     refused("demo --vcpus 0", &["--vcpus", "1..=4"]);

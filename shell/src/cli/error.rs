@@ -70,6 +70,9 @@ pub enum UsageError {
     /// Memory that the guest's own program does not fit into.
     #[error("--memory {0} does not hold the guest's own program; give at least `--memory {1}`")]
     MemoryTooSmall(Bytes, Bytes),
+    /// More memory than the guest's own page tables can describe.
+    #[error("--memory {0} is more than a guest can have; give at most `--memory {1}`")]
+    MemoryTooLarge(Bytes, Bytes),
     /// A working set that gives some vCPU nothing to write to.
     #[error(
         "--working-set {working_set} is less than a page for each of {vcpus} vCPUs, which are to write to it; give at \

@@ -7,8 +7,10 @@ use crate::units::{Bytes, Rate};
 
 /// Guest memory comes in pages of this size.
 const PAGE: u64 = 4096;
-/// Memory that the guest's program, its tables and its stacks may take at most.
-pub const RESERVED: Bytes = Bytes(2 << 20);
+/// Memory that the guest's program, its page tables and its stacks take for themselves.
+pub const RESERVED: Bytes = Bytes(4 << 20);
+/// The most memory whose page tables fit into that.
+pub const MOST_MEMORY: Bytes = Bytes(510 << 30);
 
 /// What kind of guest runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,6 +85,9 @@ impl GuestArgs {
         let GuestArgs { kind, memory, working_set, dirty_rate, vcpus } = self;
         whole_pages("--memory", memory, PAGE)?;
         whole_pages("--working-set", working_set, 0)?;
+        if memory > MOST_MEMORY {
+            return Err(UsageError::MemoryTooLarge(memory, MOST_MEMORY));
+        }
         if memory <= RESERVED {
             return Err(UsageError::MemoryTooSmall(memory, Bytes(RESERVED.0 * 2)));
         }
@@ -113,5 +118,21 @@ impl GuestOptions {
             format!("--vcpus={}", self.vcpus),
         ]);
         args
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::guest::kvm::KvmSpec;
+
+    #[test]
+    fn what_is_kept_free_for_the_guest_is_what_the_guest_takes() {
+        for memory in [8 << 20, 1 << 30, MOST_MEMORY.0] {
+            let fits = KvmSpec { working_set: memory - RESERVED.0, ..KvmSpec::new(memory, 4) };
+            assert!(fits.check().is_ok(), "{memory}");
+            let page_more = KvmSpec { working_set: fits.working_set + PAGE, ..fits };
+            assert!(page_more.check().is_err(), "{memory}");
+        }
     }
 }

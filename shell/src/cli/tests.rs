@@ -77,13 +77,13 @@ fn the_limits_are_judged_at_their_edges() {
         "--downtime-limit 2001s",
         "--switchover-limit 2001s",
         "--blackout-budget 309999999ns",
-        "--working-set 1022.004MiB",
-        "--working-set 1046532KiB",
+        "--working-set 1020.004MiB",
+        "--working-set 1044484KiB",
     ] {
         assert!(parse_line(&format!("demo {refused}")).is_err(), "{refused}");
     }
     assert_eq!(demo("--blackout-budget 310ms").retry.blackout_budget, Duration::from_millis(310));
-    assert_eq!(demo("--working-set 1022MiB").guest.working_set, Bytes(1022 << 20));
+    assert_eq!(demo("--working-set 1020MiB").guest.working_set, Bytes(1020 << 20));
 }
 
 #[test]

@@ -2,12 +2,14 @@
 //!
 //! An `Err` is an error before an attempt began (exit code 1); outcomes of a run, good and bad, are an [`ExitCode`].
 
+mod observe;
+
 use anyhow::{Result, bail};
 
-use crate::cli::{
-    CancelOptions, DemoOptions, DestinationOptions, ObserveOptions, SourceOptions, StatusOptions,
-};
+use crate::cli::{CancelOptions, DemoOptions, DestinationOptions, SourceOptions, StatusOptions};
 use crate::exit_code::ExitCode;
+
+pub use observe::observe;
 
 /// Runs a source and a destination as processes on this host.
 ///
@@ -31,14 +33,6 @@ pub fn source(_options: SourceOptions) -> Result<ExitCode> {
 /// It is not built yet.
 pub fn destination(_options: DestinationOptions) -> Result<ExitCode> {
     bail!("`destination` is not built yet")
-}
-
-/// Watches heartbeats.
-///
-/// # Errors
-/// It is not built yet.
-pub fn observe(_options: ObserveOptions) -> Result<ExitCode> {
-    bail!("`observe` is not built yet")
 }
 
 /// Asks a running side how it is.

@@ -204,7 +204,9 @@ impl Witness {
         let Beat { guest: id, runner, vcpu, count } = beat;
         let id = id.into_text();
         let Some(guest) = self.guests.get_mut(&id) else {
-            if self.guests.len() >= MOST_GUESTS || id.len() > MOST_ID_BYTES {
+            // An id is shown on terminals, and anybody can send one.
+            let shown_as_is = !id.chars().any(char::is_control);
+            if self.guests.len() >= MOST_GUESTS || id.len() > MOST_ID_BYTES || !shown_as_is {
                 return Seen::Ignored;
             }
             let vcpus = BTreeMap::from([(vcpu, Track::new(at_ns, runner, count))]);

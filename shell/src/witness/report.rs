@@ -106,8 +106,7 @@ impl fmt::Display for Report {
                     Some(gap) => gap.to.word(),
                     None => "-",
                 };
-                let id: String =
-                    guest.guest.chars().map(|c| if c.is_control() { '?' } else { c }).take(16).collect();
+                let id: String = guest.guest.chars().take(16).collect();
                 writeln!(
                     f,
                     "{id:<16} {:>4} {:>9} {:>6} {:>10} {:>8} {place:<12} {}",

@@ -147,11 +147,12 @@ fn garbage_is_ignored_and_counted_and_silence_shows_nothing() {
         br#"{"guest":"g","runner":"source","vcpu":0,"count":1,"more":1}"#,
         br#"{"guest":"g","runner":"source","vcpu":0,"count":1}x"#,
         long.as_bytes(),
+        br#"{"guest":"\u001b[2J","runner":"source","vcpu":0,"count":1}"#,
     ] {
         assert_eq!(witness.observe(1, garbage), Seen::Ignored);
     }
     let report = witness.report(1);
-    assert_eq!((report.verdict, report.ignored), (Verdict::NothingHeard, 8));
+    assert_eq!((report.verdict, report.ignored), (Verdict::NothingHeard, 9));
     assert!(report.to_string().contains("--heartbeat"), "{report}");
 }
 
