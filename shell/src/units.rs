@@ -196,8 +196,10 @@ impl FromStr for Bytes {
 impl fmt::Display for Bytes {
     /// The largest unit in which the value is whole, so that it is read back exactly.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) =
-            SIZE_UNITS.iter().find(|(_, factor)| self.0 != 0 && self.0 % *factor == 0).unwrap_or(&("B", 1));
+        let (unit, factor) = SIZE_UNITS
+            .iter()
+            .find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor))
+            .unwrap_or(&("B", 1));
         f.pad(&format!("{}{unit}", self.0 / factor))
     }
 }

@@ -73,7 +73,7 @@ pub struct GuestOptions {
 
 /// `given`, brought up to whole pages.
 fn whole_pages(option: &'static str, given: Bytes, least: u64) -> Result<(), UsageError> {
-    if given.0 >= least && given.0 % PAGE == 0 {
+    if given.0 >= least && given.0.is_multiple_of(PAGE) {
         return Ok(());
     }
     let example = Bytes(given.0.max(least).div_ceil(PAGE).saturating_mul(PAGE));

@@ -152,7 +152,7 @@ impl Contracts {
     pub fn read(path: &Path) -> Result<Self, ContractFileError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Contracts::from_toml(&text)
-                .map_err(|source| ContractFileError::Content { path: path.into(), source }),
+                .map_err(|source| ContractFileError::Content { path: path.into(), source: source.into() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contracts::default()),
             Err(source) => Err(ContractFileError::Read { path: path.into(), source }),
         }
@@ -184,7 +184,7 @@ pub enum ContractFileError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: ContractError,
+        source: Box<ContractError>,
     },
 }
 

@@ -133,10 +133,9 @@ impl Watch {
             }
             let next = end.map_or(line_due, |end| end.min(line_due));
             let wait = if more { Duration::ZERO } else { next.saturating_duration_since(now) };
-            if let Err(error) = poll.poll(&mut events, Some(wait)) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error.into());
-                }
+            match poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
+                _ => {}
             }
             more = self.take_batch(socket)?;
             if events.iter().any(|event| event.token() == SIGNALS) {
