@@ -46,6 +46,8 @@ pub struct Schedule {
     pub answer: Ns,
     /// The latest offset from t = 0 at which `Go` may be sent.
     pub go_by: Ns,
+    /// rho, by which the destination's durations may last longer on the source's clock.
+    pub drift: Ppm,
 }
 
 /// The limit leaves no time for work at all.
@@ -89,7 +91,8 @@ impl Inputs {
         let lease = self.lease();
         match self.hard_limit.checked_minus(reserve) {
             Some(go_by) => {
-                Ok(Schedule { lease, decide: lease.minus(self.need), answer: self.answer(), go_by })
+                let (decide, answer) = (lease.minus(self.need), self.answer());
+                Ok(Schedule { lease, decide, answer, go_by, drift: self.drift })
             }
             None => Err(NoTime { reserve }),
         }

@@ -148,6 +148,12 @@ impl At {
         if self.0 <= other.0 { self } else { other }
     }
 
+    /// The later of the two.
+    #[must_use]
+    pub const fn or_later(self, other: Self) -> Self {
+        if self.0 >= other.0 { self } else { other }
+    }
+
     /// Moves the instant by `shift` nanoseconds; saturates.
     #[must_use]
     pub const fn shifted(self, shift: i64) -> Self {

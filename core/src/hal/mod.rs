@@ -17,7 +17,13 @@
 //! | memory | [`source::Memory`] | [`destination::Memory`] |
 
 pub mod destination;
+mod destination_driver;
+mod pending;
 pub mod source;
+mod source_driver;
+
+pub use destination_driver::DestinationDriver;
+pub use source_driver::SourceDriver;
 
 use crate::event::{Outcome, Owner};
 use crate::id::AttemptId;

@@ -1,0 +1,299 @@
+//! From t = 0 to `Go`: stop, save, transfer, seal, and the one deadline over all of it.
+//!
+//! A phase over its own contract is noted, not aborted. What ends an attempt here is
+//! that the *other* phases' contracts no longer fit before `go_by` (\[SW-47\]).
+
+use super::meet::record;
+use super::state::{Attempt, Blackout, Lease, Overrun, Saving, Sealed, Sealing, Stage, State, Stopping};
+use super::{Source, push};
+use crate::action::{Actions, Note, SourceAction};
+use crate::admission::Rest;
+use crate::digest::Digest;
+use crate::event::{Outcome, Pass};
+use crate::journal::RecordKind;
+use crate::outcome::Reason;
+use crate::port::{Blame, Op, Phase, Port, PortSet, Side};
+use crate::schedule::Schedule;
+use crate::time::{At, Ns};
+use crate::wire::message::{Envelope, Seal, ToDestination};
+
+impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
+    /// t = 0: the first thing the guest can feel.
+    pub(super) fn stop(
+        &mut self,
+        now: At,
+        attempt: Attempt,
+        schedule: Schedule,
+        rest: Rest,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let ports = self.config.contracts.ports();
+        let (stage, op, pending) = if ports.devices().is_empty() {
+            (Stage::Vcpus, Op::Stop, ports.vcpus())
+        } else {
+            (Stage::Quiesce, Op::Quiesce, ports.devices())
+        };
+        let blackout = Blackout { attempt, t0: now, schedule, rest, worst: None };
+        self.state = State::Stopping(Stopping { blackout, stage, since: now, pending, touched: pending });
+        push(out, SourceAction::Note(Note::Stopping));
+        push(out, SourceAction::Ask(op, pending));
+        let stopping = ToDestination::Stopping {
+            elapsed: Ns::ZERO,
+            hard_limit: self.config.limits.hard(),
+            lease: schedule.lease,
+        };
+        push(out, SourceAction::Send(attempt.envelope(), stopping));
+    }
+
+    pub(super) fn on_stopped(
+        &mut self,
+        now: At,
+        port: Port,
+        op: Op,
+        outcome: Outcome,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let State::Stopping(mut s) = self.state else { return };
+        let one = PortSet::one(port);
+        if op != s.stage.op() || !s.pending.meets(one) {
+            return;
+        }
+        if outcome != Outcome::Done {
+            return self.abort(now, Reason::PortFailed, Some(own(port, Phase::Stop)), out);
+        }
+        s.pending = s.pending.without(one);
+        self.phase_ended(&mut s.blackout, port, op, now.since(s.since), out);
+        if s.pending.is_empty() {
+            self.next_stage(now, s, out);
+        } else {
+            self.state = State::Stopping(s);
+        }
+    }
+
+    fn next_stage(&mut self, now: At, mut s: Stopping, out: &mut Actions<SourceAction>) {
+        let ports = self.config.contracts.ports();
+        let next = match s.stage {
+            Stage::Quiesce => Some((Stage::Vcpus, ports.vcpus())),
+            Stage::Vcpus => Some((Stage::Devices, ports.devices())),
+            Stage::Devices => None,
+        };
+        match next.filter(|(_, pending)| !pending.is_empty()) {
+            Some((stage, pending)) => {
+                s.touched = s.touched.with(pending);
+                self.state = State::Stopping(Stopping { stage, pending, since: now, ..s });
+                push(out, SourceAction::Ask(stage.op(), pending));
+            }
+            None => {
+                self.state =
+                    State::Saving(Saving { blackout: s.blackout, since: now, pending: ports, memory: true });
+                push(out, SourceAction::Ask(Op::Save, ports));
+                push(out, SourceAction::LastPages);
+            }
+        }
+    }
+
+    pub(super) fn on_saved(
+        &mut self,
+        now: At,
+        port: Port,
+        outcome: Outcome,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let State::Saving(mut s) = self.state else { return };
+        let one = PortSet::one(port);
+        if !s.pending.meets(one) {
+            return;
+        }
+        match outcome {
+            // The next slice is asked for only while it can still help: no deadline waits for a device.
+            Outcome::More if now <= s.blackout.transferred_by() => {
+                push(out, SourceAction::Ask(Op::Save, one))
+            }
+            Outcome::More => {}
+            Outcome::Done => {
+                s.pending = s.pending.without(one);
+                self.phase_ended(&mut s.blackout, port, Op::Save, now.since(s.since), out);
+                self.saved(now, s, out);
+            }
+            Outcome::Failed | Outcome::FailedRunning => {
+                self.abort(now, Reason::PortFailed, Some(own(port, Phase::Save)), out);
+            }
+        }
+    }
+
+    pub(super) fn on_last_pages(&mut self, now: At, pass: Pass, out: &mut Actions<SourceAction>) {
+        let State::Saving(mut s) = self.state else { return };
+        if !s.memory {
+            return;
+        }
+        s.memory = false;
+        push(out, SourceAction::Note(Note::Sent(pass.sent)));
+        let planned = self.planned_transfer(&s.blackout);
+        let measured = now.since(s.since);
+        s.blackout.overran(own(Port::Link, Phase::Transfer), planned, measured);
+        push(out, phase(Port::Memory, Phase::Transfer, planned, measured));
+        self.saved(now, s, out);
+    }
+
+    /// Seals once every state and the last page are handed over.
+    fn saved(&mut self, now: At, s: Saving, out: &mut Actions<SourceAction>) {
+        if s.pending.is_empty() && !s.memory {
+            self.state = State::Sealing(Sealing { blackout: s.blackout, since: now });
+            push(out, SourceAction::Seal);
+        } else {
+            self.state = State::Saving(s);
+        }
+    }
+
+    /// Sealed is sent, and `MayGo` begins to be written while the destination verifies (H1).
+    pub(super) fn on_sealed(&mut self, now: At, seal: Seal, out: &mut Actions<SourceAction>) {
+        let State::Sealing(s) = self.state else { return };
+        let attempt = s.blackout.attempt;
+        self.state =
+            State::Sealed(Sealed { blackout: s.blackout, since: now, seal, ready: None, may_go: false });
+        push(out, SourceAction::Send(attempt.envelope(), ToDestination::Sealed(seal)));
+        push(
+            out,
+            SourceAction::Write(record(RecordKind::MayGo, attempt.id, attempt.peer, attempt.incarnation)),
+        );
+        push(out, phase(Port::Memory, Phase::Seal, Ns::ZERO, now.since(s.since)));
+    }
+
+    pub(super) fn on_ready(
+        &mut self,
+        now: At,
+        envelope: Envelope,
+        digest: Digest,
+        left: Ns,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let State::Sealed(mut s) = self.state else { return };
+        if s.blackout.attempt.envelope() != envelope {
+            return self.abort(now, Reason::PeerChanged, None, out);
+        }
+        if digest != s.seal.digest {
+            self.warm = false;
+            let blame = Blame { side: Side::Destination, port: Port::Memory, phase: Phase::Seal };
+            return self.abort(now, Reason::Digest, Some(blame), out);
+        }
+        if s.ready.is_none() {
+            // A lease cannot be longer than the one that was asked for.
+            s.ready = Some(Lease { read: now, left: left.or_shorter(s.blackout.schedule.lease) });
+            push(out, phase(Port::Link, Phase::Ready, s.blackout.rest.after_transfer, now.since(s.since)));
+        }
+        self.try_go(now, s, out);
+    }
+
+    pub(super) fn on_may_go(&mut self, now: At, durable: bool, out: &mut Actions<SourceAction>) {
+        let State::Sealed(mut s) = self.state else { return };
+        if !durable {
+            return self.abort(now, Reason::JournalFailed, Some(own(Port::Journal, Phase::Ready)), out);
+        }
+        s.may_go = true;
+        self.try_go(now, s, out);
+    }
+
+    /// `Go` needs Ready with my digest, a durable `MayGo`, and `now <= go_by` (\[SW-7\]).
+    fn try_go(&mut self, now: At, s: Sealed, out: &mut Actions<SourceAction>) {
+        match s.ready.filter(|_| s.may_go && now <= s.blackout.go_by()) {
+            Some(lease) => self.go(now, s.blackout, lease, out),
+            None => self.state = State::Sealed(s),
+        }
+    }
+
+    /// Judged after every event of these states, so that no deadline waits for its timer.
+    pub(super) fn blackout_time(&mut self, now: At, out: &mut Actions<SourceAction>) {
+        match self.state {
+            State::Stopping(s) if now > s.blackout.stopped_by() => {
+                let waiting = self.waiting(now.since(s.since), s.pending, s.stage.op());
+                self.abort(now, Reason::Doomed, s.blackout.offender(waiting), out);
+            }
+            State::Saving(s) if now > s.blackout.transferred_by() => {
+                let waited = now.since(s.since);
+                let waiting = self.waiting(waited, s.pending, Op::Save).or_else(|| {
+                    let by = waited.minus(self.planned_transfer(&s.blackout));
+                    Some(Overrun { blame: own(Port::Link, Phase::Transfer), by })
+                });
+                self.abort(now, Reason::Doomed, s.blackout.offender(waiting), out);
+            }
+            State::Sealing(s) if now > s.blackout.transferred_by() => {
+                self.abort(now, Reason::Doomed, Some(own(Port::Link, Phase::Transfer)), out);
+            }
+            State::Sealed(s) if now > s.blackout.go_by() => {
+                let (blame, guessed) = match (s.ready, s.may_go) {
+                    (Some(_), false) => (own(Port::Journal, Phase::Ready), false),
+                    // Where it got stuck the destination knows; nothing heard at all is the link's.
+                    _ => (own(Port::Link, Phase::Transfer), true),
+                };
+                self.abort_guessing(now, Reason::TooLate, Some(blame), guessed, out);
+            }
+            State::Stopping(_)
+            | State::Saving(_)
+            | State::Sealing(_)
+            | State::Sealed(_)
+            | State::Idle { .. }
+            | State::Opening { .. }
+            | State::Greeting { .. }
+            | State::Precopy(_)
+            | State::GoSent(_)
+            | State::InDoubt(_)
+            | State::Fencing(_)
+            | State::RollingBack(_)
+            | State::Parting(_)
+            | State::Committing(_)
+            | State::Releasing(_)
+            | State::Committed { .. }
+            | State::Held { .. } => {}
+        }
+    }
+
+    /// The port that has been waited for the longest beyond its contract.
+    fn waiting(&self, waited: Ns, pending: PortSet, op: Op) -> Option<Overrun> {
+        let mut worst: Option<Overrun> = None;
+        for port in pending {
+            let by = waited.minus(self.config.contracts.of(port, op));
+            if worst.is_none_or(|worst| by > worst.by) {
+                worst = Some(Overrun { blame: own(port, op.phase()), by });
+            }
+        }
+        worst
+    }
+
+    /// What the transfer was planned to take: the rest after the stop, less the others.
+    fn planned_transfer(&self, blackout: &Blackout) -> Ns {
+        let rest = blackout.rest;
+        rest.after_stop.minus(rest.after_transfer).minus(self.config.contracts.save())
+    }
+
+    fn phase_ended(
+        &self,
+        blackout: &mut Blackout,
+        port: Port,
+        op: Op,
+        measured: Ns,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let planned = self.config.contracts.of(port, op);
+        blackout.overran(own(port, op.phase()), planned, measured);
+        push(out, phase(port, op.phase(), planned, measured));
+    }
+}
+
+impl Stage {
+    fn op(self) -> Op {
+        match self {
+            Self::Quiesce => Op::Quiesce,
+            Self::Vcpus | Self::Devices => Op::Stop,
+        }
+    }
+}
+
+/// Blame on this side.
+pub(super) const fn own(port: Port, phase: Phase) -> Blame {
+    Blame { side: Side::Source, port, phase }
+}
+
+/// A phase of this side that ended.
+pub(super) const fn phase(port: Port, phase: Phase, planned: Ns, measured: Ns) -> SourceAction {
+    SourceAction::Note(Note::Phase { side: Side::Source, port, phase, planned, measured })
+}

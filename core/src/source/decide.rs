@@ -1,0 +1,338 @@
+//! `Go` and what follows: an answer, doubt, a claim, a fence; never a guess (\[SW-9\]).
+
+use super::blackout::own;
+use super::meet::record;
+use super::state::{Blackout, Committing, Fencing, GoSent, InDoubt, Lease, State};
+use super::{Link, Source, push};
+use crate::action::{Actions, Alarm, Note, SourceAction};
+use crate::event::Owner;
+use crate::id::AttemptId;
+use crate::journal::RecordKind;
+use crate::outcome::{Ended, Ending, Reason};
+use crate::port::{Blame, Phase, Port, PortSet, Side};
+use crate::time::{At, Ns};
+use crate::wire::message::{Envelope, Measured, Refusal, ToDestination};
+
+impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
+    /// The commit point.
+    pub(super) fn go(&mut self, now: At, blackout: Blackout, lease: Lease, out: &mut Actions<SourceAction>) {
+        push(out, SourceAction::Send(blackout.attempt.envelope(), ToDestination::Go));
+        push(out, SourceAction::Note(Note::Go));
+        let again = now.plus(self.config.cadence.again);
+        let answer_by = lease.read.plus(self.answer_after(&blackout, lease.left));
+        self.state = State::GoSent(GoSent { blackout, since: now, answer_by, again });
+    }
+
+    /// How long after reading Ready an answer can still be on its way. With an arbiter
+    /// the source claims as soon as the destination must have decided (\[SW-49\]).
+    fn answer_after(&self, blackout: &Blackout, left: Ns) -> Ns {
+        let lasting = match self.config.arbiter {
+            Some(_) => left.minus(blackout.schedule.lease.minus(blackout.schedule.decide)),
+            None => left,
+        };
+        lasting.stretched(blackout.schedule.drift).plus(blackout.schedule.answer)
+    }
+
+    pub(super) fn go_sent_time(&mut self, now: At, mut s: GoSent, out: &mut Actions<SourceAction>) {
+        // Strictly after: an answer read at this very instant has been taken before (H14).
+        if now > s.answer_by {
+            let doubt = InDoubt { blackout: s.blackout, since: s.since, again: now, claiming: false };
+            push(out, SourceAction::Note(Note::InDoubt));
+            self.in_doubt_time(now, doubt, out);
+        } else if now >= s.again {
+            s.again = now.plus(self.config.cadence.again);
+            self.state = State::GoSent(s);
+            if self.link == Link::Up {
+                // Idempotent: the destination decides once.
+                push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Go));
+            } else {
+                self.connect(out);
+            }
+        }
+    }
+
+    pub(super) fn in_doubt_time(&mut self, now: At, mut s: InDoubt, out: &mut Actions<SourceAction>) {
+        if now < s.again {
+            return;
+        }
+        s.again = now.plus(self.config.cadence.again);
+        if self.link == Link::Up {
+            push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Query));
+        } else {
+            self.connect(out);
+        }
+        // A claim that was lost may be yielded later, and an arbiter that failed may answer:
+        // asked at this pace, never in a loop.
+        if self.config.arbiter.is_some() && !s.claiming {
+            s.claiming = true;
+            push(out, SourceAction::Claim(s.blackout.attempt.id));
+        }
+        self.state = State::InDoubt(s);
+    }
+
+    /// The answer to `Go` may come from a restarted destination, but only with its own journal (H10).
+    fn answered(&self, envelope: Envelope) -> Option<InDoubt> {
+        let doubt = match self.state {
+            State::GoSent(s) => {
+                InDoubt { blackout: s.blackout, since: s.since, again: s.again, claiming: false }
+            }
+            State::InDoubt(s) => s,
+            State::Idle { .. }
+            | State::Opening { .. }
+            | State::Greeting { .. }
+            | State::Precopy(_)
+            | State::Stopping(_)
+            | State::Saving(_)
+            | State::Sealing(_)
+            | State::Sealed(_)
+            | State::Fencing(_)
+            | State::RollingBack(_)
+            | State::Parting(_)
+            | State::Committing(_)
+            | State::Releasing(_)
+            | State::Committed { .. }
+            | State::Held { .. } => return None,
+        };
+        (doubt.blackout.attempt.peer == envelope.peer).then_some(doubt)
+    }
+
+    pub(super) fn on_running(
+        &mut self,
+        now: At,
+        envelope: Envelope,
+        measured: Measured,
+        out: &mut Actions<SourceAction>,
+    ) {
+        if let Some(doubt) = self.answered(envelope) {
+            return self.commit(now, doubt, measured, out);
+        }
+        match self.state {
+            State::Committed { attempt } => {
+                push(out, SourceAction::Send(attempt.envelope(), ToDestination::Fin))
+            }
+            State::Committing(_) | State::Releasing(_) | State::GoSent(_) | State::InDoubt(_) => {}
+            // The guest runs here, or is about to by an operator's word: only a false fence leads here.
+            State::Idle { .. }
+            | State::Opening { .. }
+            | State::Greeting { .. }
+            | State::Precopy(_)
+            | State::Stopping(_)
+            | State::Saving(_)
+            | State::Sealing(_)
+            | State::Sealed(_)
+            | State::Fencing(_)
+            | State::RollingBack(_)
+            | State::Parting(_)
+            | State::Held { .. } => push(out, SourceAction::Note(Note::Alarm(Alarm::RunsElsewhere))),
+        }
+    }
+
+    fn commit(&mut self, now: At, doubt: InDoubt, measured: Measured, out: &mut Actions<SourceAction>) {
+        let attempt = doubt.blackout.attempt;
+        let theirs = |port, phase, measured| {
+            SourceAction::Note(Note::Phase {
+                side: Side::Destination,
+                port,
+                phase,
+                planned: Ns::ZERO,
+                measured,
+            })
+        };
+        push(out, theirs(Port::Peer, Phase::Load, measured.load));
+        push(out, theirs(Port::Peer, Phase::Seal, measured.seal));
+        push(out, theirs(Port::Peer, Phase::Resume, measured.resume));
+        push(
+            out,
+            super::blackout::phase(
+                Port::Link,
+                Phase::Go,
+                doubt.blackout.schedule.answer,
+                now.since(doubt.since),
+            ),
+        );
+        push(
+            out,
+            SourceAction::Write(record(RecordKind::Committed, attempt.id, attempt.peer, attempt.incarnation)),
+        );
+        let took = now.since(doubt.blackout.t0);
+        self.state = State::Committing(Committing { attempt, took, measured });
+    }
+
+    /// Durable or not, the copy goes: the destination said that it runs the guest.
+    /// Fin waits for one of the two (H11).
+    pub(super) fn on_committed(&mut self, out: &mut Actions<SourceAction>) {
+        let State::Committing(s) = self.state else { return };
+        self.state = State::Releasing(s);
+        push(out, SourceAction::Release);
+    }
+
+    pub(super) fn on_released(&mut self, out: &mut Actions<SourceAction>) {
+        let State::Releasing(s) = self.state else { return };
+        self.state = State::Committed { attempt: s.attempt };
+        push(out, SourceAction::Send(s.attempt.envelope(), ToDestination::Fin));
+        let ended = Ended {
+            attempt: s.attempt.id,
+            ending: Ending::Committed,
+            offender: s.measured.offender,
+            blackout: s.took,
+        };
+        self.book(ended, out);
+        push(out, SourceAction::Note(Note::Finished));
+    }
+
+    pub(super) fn on_refused(
+        &mut self,
+        now: At,
+        envelope: Envelope,
+        refusal: Refusal,
+        offender: Option<Blame>,
+        out: &mut Actions<SourceAction>,
+    ) {
+        if refusal == Refusal::Digest {
+            self.warm = false;
+        }
+        if let Some(doubt) = self.answered(envelope) {
+            // Whoever owns the token: a destination that refuses never runs it (H18).
+            return self.roll_back_decided(now, doubt, Reason::Refused(refusal), offender, out);
+        }
+        match self.state {
+            State::Greeting { .. } | State::Precopy(_) => {
+                self.give_up(now, Reason::Refused(refusal), offender, out);
+            }
+            State::Stopping(s) => self.refused_before_go(now, s.blackout, envelope, refusal, offender, out),
+            State::Saving(s) => self.refused_before_go(now, s.blackout, envelope, refusal, offender, out),
+            State::Sealing(s) => self.refused_before_go(now, s.blackout, envelope, refusal, offender, out),
+            State::Sealed(s) => self.refused_before_go(now, s.blackout, envelope, refusal, offender, out),
+            State::RollingBack(mut s) => {
+                s.parting = false;
+                s.verdict.hear(offender);
+                self.state = State::RollingBack(s);
+            }
+            State::Parting(s) => self.part(now, s, offender, out),
+            State::Idle { .. }
+            | State::Opening { .. }
+            | State::GoSent(_)
+            | State::InDoubt(_)
+            | State::Fencing(_)
+            | State::Committing(_)
+            | State::Releasing(_)
+            | State::Committed { .. }
+            | State::Held { .. } => {}
+        }
+    }
+
+    fn refused_before_go(
+        &mut self,
+        now: At,
+        blackout: Blackout,
+        envelope: Envelope,
+        refusal: Refusal,
+        offender: Option<Blame>,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let changed = blackout.attempt.envelope() != envelope;
+        let reason = if changed { Reason::PeerChanged } else { Reason::Refused(refusal) };
+        self.abort(now, reason, offender, out);
+    }
+
+    /// It was to run there and is gone: outcome Lost. The copy is kept for the operator (H5).
+    pub(super) fn on_lost(&mut self, now: At, envelope: Envelope, out: &mut Actions<SourceAction>) {
+        let Some(doubt) = self.answered(envelope) else { return };
+        let ended = Ended {
+            attempt: doubt.blackout.attempt.id,
+            ending: Ending::Lost,
+            offender: Some(Blame { side: Side::Destination, port: Port::Vcpus(0), phase: Phase::Resume }),
+            blackout: now.since(doubt.blackout.t0),
+        };
+        self.state = State::Held { doubt, ended };
+        push(out, SourceAction::Note(Note::Ended(ended)));
+    }
+
+    pub(super) fn on_claimed(
+        &mut self,
+        now: At,
+        id: AttemptId,
+        owner: Option<Owner>,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let State::InDoubt(mut s) = self.state else { return };
+        if s.blackout.attempt.id != id {
+            return;
+        }
+        match owner {
+            Some(Owner::Source) => self.roll_back_decided(now, s, Reason::ClaimWon, None, out),
+            // A lost claim is not knowledge, and a failed one is none either (H17).
+            Some(Owner::Destination) | None => {
+                s.claiming = false;
+                self.state = State::InDoubt(s);
+            }
+        }
+    }
+
+    /// The operator's word that the destination's host is dead: durable before it is acted upon (H22).
+    pub(super) fn on_fence(&mut self, out: &mut Actions<SourceAction>) {
+        let (doubt, held) = match self.state {
+            State::GoSent(s) => {
+                (InDoubt { blackout: s.blackout, since: s.since, again: s.again, claiming: false }, false)
+            }
+            State::InDoubt(s) => (s, false),
+            State::Held { doubt, .. } => (doubt, true),
+            State::Idle { .. }
+            | State::Opening { .. }
+            | State::Greeting { .. }
+            | State::Precopy(_)
+            | State::Stopping(_)
+            | State::Saving(_)
+            | State::Sealing(_)
+            | State::Sealed(_)
+            | State::Fencing(_)
+            | State::RollingBack(_)
+            | State::Parting(_)
+            | State::Committing(_)
+            | State::Releasing(_)
+            | State::Committed { .. } => {
+                return push(out, SourceAction::Note(Note::Alarm(Alarm::Ineffective)));
+            }
+        };
+        let attempt = doubt.blackout.attempt;
+        self.state = State::Fencing(Fencing { doubt, held });
+        push(
+            out,
+            SourceAction::Write(record(RecordKind::Fenced, attempt.id, attempt.peer, attempt.incarnation)),
+        );
+    }
+
+    pub(super) fn on_fenced(&mut self, now: At, durable: bool, out: &mut Actions<SourceAction>) {
+        let State::Fencing(s) = self.state else { return };
+        if durable {
+            return self.roll_back_decided(now, s.doubt, Reason::Fenced, None, out);
+        }
+        // Not durable: a restart would not know of it. The guest stays where it is.
+        push(out, SourceAction::Note(Note::Alarm(Alarm::JournalFailed)));
+        let doubt = InDoubt { again: now, claiming: false, ..s.doubt };
+        self.state = State::InDoubt(doubt);
+    }
+
+    fn roll_back_decided(
+        &mut self,
+        now: At,
+        doubt: InDoubt,
+        reason: Reason,
+        offender: Option<Blame>,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let offender = offender.or_else(|| match reason {
+            Reason::Refused(_) => Some(own(Port::Link, Phase::Go)),
+            _ => None,
+        });
+        let ports: PortSet = self.config.contracts.ports();
+        self.undo(
+            now,
+            doubt.blackout,
+            super::state::Aborted { reason, offender, guessed: false },
+            ports,
+            false,
+            out,
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Pre-copy: rounds, round trips, rates, and the verdict after each round.
+
+use super::state::{Precopy, State};
+use super::{Source, push};
+use crate::action::{Actions, Note, SourceAction};
+use crate::admission::{Rest, judge};
+use crate::contract::Origin;
+use crate::event::Pass;
+use crate::outcome::Reason;
+use crate::port::{Phase, Port, Side};
+use crate::time::{At, Ns};
+use crate::units::{Bytes, BytesPerSecond};
+use crate::wire::message::{Echo, Envelope, ToDestination};
+
+/// Rounds smaller than this say more about latency than about the rate.
+const RATE_SAMPLE_MIN: Bytes = Bytes::from_mib(1);
+/// Rounds begin no closer together: where it is not the dirty set that keeps an attempt
+/// from being admitted, sending nothing more often does not help.
+const ROUND_PERIOD_MIN: Ns = Ns::from_millis(10);
+
+impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
+    pub(super) fn precopy_deadline(&self, s: &Precopy) -> At {
+        let cadence = self.config.cadence;
+        let silent = s.heard.plus(cadence.silence);
+        let give_up = s.began.plus(self.config.retry.precopy_limit);
+        let next = silent.or_earlier(give_up).or_earlier(s.ping.next);
+        s.resting.map_or(next, |round| round.or_earlier(next))
+    }
+
+    pub(super) fn precopy_time(&mut self, now: At, s: Precopy, out: &mut Actions<SourceAction>) {
+        if now >= s.began.plus(self.config.retry.precopy_limit) {
+            self.give_up(now, Reason::NotAdmitted, None, out);
+        } else if now >= s.heard.plus(self.config.cadence.silence) {
+            self.give_up(now, Reason::PeerLost, None, out);
+        } else {
+            if now >= s.ping.next {
+                self.ping(now, s, out);
+            }
+            self.next_round(now, out);
+        }
+    }
+
+    /// Begins the next round if it is its time.
+    fn next_round(&mut self, now: At, out: &mut Actions<SourceAction>) {
+        let State::Precopy(mut s) = self.state else { return };
+        if s.resting.is_some_and(|at| now >= at) {
+            s.resting = None;
+            s.since = now;
+            self.state = State::Precopy(s);
+            push(out, SourceAction::Round { attempt: s.attempt.id, fresh: false });
+        }
+    }
+
+    fn ping(&mut self, now: At, mut s: Precopy, out: &mut Actions<SourceAction>) {
+        s.ping.number = s.ping.number.wrapping_add(1);
+        s.ping.sent = Some(now);
+        s.ping.next = now.plus(self.config.cadence.ping);
+        push(out, SourceAction::Send(s.attempt.envelope(), ToDestination::Ping(s.ping.number)));
+        self.state = State::Precopy(s);
+    }
+
+    /// A round is on the wire; the destination says when it has arrived.
+    pub(super) fn on_round(&mut self, _now: At, pass: Pass, out: &mut Actions<SourceAction>) {
+        let State::Precopy(mut s) = self.state else { return };
+        if s.pass.is_some() {
+            return;
+        }
+        s.pass = Some(pass);
+        self.state = State::Precopy(s);
+        let end = ToDestination::RoundEnd { round: s.round, chunks: pass.chunks };
+        push(out, SourceAction::Send(s.attempt.envelope(), end));
+        push(out, SourceAction::Note(Note::Round { number: s.round, sent: pass.sent, dirty: pass.dirty }));
+    }
+
+    pub(super) fn on_pong(
+        &mut self,
+        now: At,
+        envelope: Envelope,
+        echo: Echo,
+        out: &mut Actions<SourceAction>,
+    ) {
+        let State::Precopy(mut s) = self.state else { return };
+        if s.attempt.envelope() != envelope {
+            return self.give_up(now, Reason::PeerChanged, None, out);
+        }
+        s.heard = now;
+        match echo {
+            Echo::Ping(number) => {
+                if let Some(sent) = s.ping.sent.filter(|_| number == s.ping.number) {
+                    s.ping.sent = None;
+                    // The whole round trip stands for one way, the worst of late is remembered
+                    // and fades by an eighth a sample: one stolen slice must not forbid for ever.
+                    let sample = now.since(sent);
+                    let faded = s.delay.minus(s.delay.part(8));
+                    s.delay =
+                        if s.delay_origin == Origin::Learned { sample.or_longer(faded) } else { sample };
+                    s.delay_origin = Origin::Learned;
+                }
+                self.state = State::Precopy(s);
+            }
+            Echo::Round(number) => {
+                self.state = State::Precopy(s);
+                if let Some(pass) = s.pass.filter(|_| number == s.round) {
+                    self.judge_round(now, s, pass, out);
+                }
+            }
+        }
+    }
+
+    fn judge_round(&mut self, now: At, mut s: Precopy, pass: Pass, out: &mut Actions<SourceAction>) {
+        let round = now.since(s.since);
+        if pass.sent >= RATE_SAMPLE_MIN {
+            // Until it was in the destination's memory: a backlog there is downtime too.
+            s.rate = BytesPerSecond::over(pass.sent, round.minus(pass.throttled));
+            s.rate_origin = Origin::Learned;
+        }
+        // Dirtied since the round's end, and until the vCPUs are out, at the pace of the round.
+        let pace = BytesPerSecond::over(pass.dirty, round);
+        let left = pass.dirty.plus(if pass.dirty > Bytes::ZERO {
+            pace.bytes_in(self.config.contracts.stop())
+        } else {
+            Bytes::ZERO
+        });
+        let (verdict, schedule) = judge(
+            self.config.limits,
+            &self.config.contracts,
+            &s.terms,
+            self.config.drift,
+            self.config.arbiter.is_some(),
+            s.traffic(left),
+        );
+        push(out, SourceAction::Note(Note::Verdict(verdict)));
+        match schedule.filter(|_| verdict.fits) {
+            Some(schedule) => {
+                let precopy = Note::Phase {
+                    side: Side::Source,
+                    port: Port::Memory,
+                    phase: Phase::Precopy,
+                    planned: self.config.retry.precopy_limit,
+                    measured: now.since(s.began),
+                };
+                push(out, SourceAction::Note(precopy));
+                self.stop(now, s.attempt, schedule, Rest::from(&verdict), out);
+            }
+            None => {
+                s.round = s.round.wrapping_add(1);
+                s.pass = None;
+                s.resting = Some(now.or_later(s.since.plus(ROUND_PERIOD_MIN)));
+                self.state = State::Precopy(s);
+            }
+        }
+    }
+}
