@@ -122,7 +122,7 @@ proptest! {
     /// no more than rounding is given away.
     #[test]
     fn whatever_follows_the_latest_go_ends_by_the_hard_limit(inputs in inputs()) {
-        let Ok(Schedule { lease, decide, answer, go_by }) = inputs.schedule() else {
+        let Ok(Schedule { lease, decide, answer, go_by, .. }) = inputs.schedule() else {
             prop_assert!(inputs.reserve() > inputs.hard_limit);
             return Ok(());
         };

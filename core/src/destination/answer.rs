@@ -229,13 +229,12 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         self.link_up = true;
         // A new connection is a new bulk stream: what an older one left behind is not known.
         self.warm = false;
-        if let State::Running(mut s) = self.state {
-            if s.again.is_some() {
+        if let State::Running(mut s) = self.state
+            && s.again.is_some() {
                 s.again = Some(now.plus(self.config.cadence.again));
                 self.state = State::Running(s);
                 self.say_running(&s, out);
             }
-        }
     }
 
     pub(super) fn on_link_down(&mut self, now: At, out: &mut Actions<DestinationAction>) {
