@@ -14,11 +14,11 @@ pub const STACKS: u64 = 0x1_0000;
 /// Bytes of stack for each vCPU.
 pub const STACK_SIZE: u64 = 0x4000;
 /// Where the image lies, and where it begins to run. The linker script repeats this number.
-pub const IMAGE: u64 = 0x10_0000;
+pub const IMAGE: u64 = 0x2_0000;
 /// The image is no longer than this.
-pub const IMAGE_MAX: u64 = 0x10_0000;
+pub const IMAGE_MAX: u64 = 0x2_0000;
 /// The page tables, as many as the memory needs; the working set begins behind them.
-pub const TABLES: u64 = 0x20_0000;
+pub const TABLES: u64 = 0x4_0000;
 /// Most vCPUs of one guest.
 pub const VCPUS_MAX: u64 = 4;
 

@@ -54,8 +54,7 @@ fn each_vcpu_beats_a_thousand_times_a_second_and_dirties_at_its_rate() {
 /// Stops all vCPUs at once; returns their states, and how long it took until the last was stopped and saved.
 fn stop(vmm: &Vmm) -> (Vec<Vec<u8>>, Duration) {
     let from = Instant::now();
-    let answers: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.stop()).collect();
-    let stopped: Vec<_> = answers.into_iter().map(|answer| answer.wait().unwrap()).collect();
+    let stopped: Vec<_> = vmm.stop().into_iter().map(|answer| answer.wait().unwrap()).collect();
     let last = stopped.iter().map(|stopped| stopped.saved_at).max().unwrap();
     (stopped.iter().map(|stopped| stopped.state.to_vec()).collect(), last - from)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use kvm_bindings::Msrs;
-use kvm_ioctls::{VcpuExit, VcpuFd};
+use kvm_bindings::{Msrs, kvm_sync_regs};
+use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
 use super::error::VcpuError;
 use super::heartbeat::HeartbeatSink;
@@ -16,6 +16,7 @@ use super::stats::block_word;
 use super::vcpu::{Loaded, Request, Resumed, Shared, Stopped};
 use crate::guest::memory::GuestMemory;
 use crate::sys::kick::{Armed, precise_waits, set_realtime};
+use crate::sys::kvm as sys;
 
 /// The longest wait that the guest may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -43,8 +44,8 @@ struct Runner {
     armed: Armed,
     msrs: Msrs,
     phase: Phase,
-    /// The last exit was a port access that the next entry completes.
-    port_pending: bool,
+    /// The guest's time stamp counter less the host's, where KVM tells; only this thread changes it.
+    tsc_offset: Option<u64>,
     /// The count that the next beat must have, once known.
     next_count: Option<u64>,
     urgent: bool,
@@ -74,9 +75,10 @@ impl Thread {
             Err(error) => return started(Err(error)),
         };
         let msrs = msr_list(&self.format.msrs);
+        let tsc_offset = sys::tsc_offset(&armed.vcpu);
         let phase = if ready { Phase::Stopped } else { Phase::Empty };
         let mut runner =
-            Runner { with: self, armed, msrs, phase, port_pending: false, next_count: None, urgent: false };
+            Runner { with: self, armed, msrs, phase, tsc_offset, next_count: None, urgent: false };
         runner.set_urgent(true);
         runner.serve();
     }
@@ -132,7 +134,6 @@ impl Runner {
 
     fn enter(&mut self) -> Left {
         let entered = self.armed.vcpu.run();
-        self.port_pending = matches!(entered, Ok(VcpuExit::IoOut(..) | VcpuExit::IoIn(..)));
         match entered {
             Ok(VcpuExit::IoOut(PORT_BEAT, data)) => {
                 let now = Instant::now();
@@ -204,30 +205,46 @@ impl Runner {
         }
         self.phase = Phase::Stopped;
         self.urgent = true;
-        self.complete_port_access()?;
-        let state = self.with.format.save(self.index(), &self.armed.vcpu, &mut self.msrs)?;
+        let registers = self.settle(None)?;
+        let state = self.with.format.save(
+            self.index(),
+            &self.armed.vcpu,
+            &registers,
+            self.tsc_offset,
+            &mut self.msrs,
+        )?;
         Ok(Stopped { at, saved_at: Instant::now(), state: state.into() })
     }
 
-    /// A port access is complete only at the next entry; saved before that, the destination would make it again.
-    fn complete_port_access(&mut self) -> Result<(), VcpuError> {
-        if !self.port_pending {
-            return Ok(());
+    /// Goes through `KVM_RUN` without entering the guest: takes up `new` registers if there are any, completes a pending
+    /// port access (a destination would otherwise make it again), and returns the registers as they are then. One
+    /// call in place of three.
+    fn settle(&mut self, new: Option<&kvm_sync_regs>) -> Result<kvm_sync_regs, VcpuError> {
+        const ALL: [SyncReg; 3] = [SyncReg::Register, SyncReg::SystemRegister, SyncReg::VcpuEvents];
+        if let Some(new) = new {
+            *self.armed.vcpu.sync_regs_mut() = *new;
+        }
+        for kind in ALL {
+            self.armed.vcpu.set_sync_valid_reg(kind);
+            if new.is_some() {
+                self.armed.vcpu.set_sync_dirty_reg(kind);
+            }
         }
         self.armed.set();
         let left = self.armed.vcpu.run().map(|exit| format!("{exit:?}")).map_err(|error| error.errno());
         self.armed.clear();
-        match left {
-            Err(libc::EINTR) => {
-                self.port_pending = false;
-                Ok(())
-            }
-            other => Err(VcpuError::Call {
-                vcpu: self.index(),
-                what: "completing a port access",
-                cause: format!("{other:?}"),
-            }),
+        for kind in ALL {
+            self.armed.vcpu.clear_sync_valid_reg(kind);
+            // KVM has cleared what it took; what it refused must not be tried again.
+            self.armed.vcpu.clear_sync_dirty_reg(kind);
         }
+        let cause = match left {
+            Err(libc::EINTR) => return Ok(self.armed.vcpu.sync_regs()),
+            Err(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
+            Ok(exit) => format!("unexpected exit {exit}"),
+        };
+        let what = if new.is_some() { "KVM_RUN with new registers" } else { "KVM_RUN without entry" };
+        Err(VcpuError::Call { vcpu: self.index(), what, cause })
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<Loaded, VcpuError> {
@@ -241,9 +258,12 @@ impl Runner {
         }
         let state = self.with.format.decode(vcpu, bytes).map_err(|error| VcpuError::State { vcpu, error })?;
         // Whatever comes of it, the state before is gone.
-        self.phase = Phase::Empty;
-        self.complete_port_access()?;
-        self.with.format.load(vcpu, &self.armed.vcpu, &state)?;
+        if std::mem::replace(&mut self.phase, Phase::Empty) == Phase::Stopped {
+            // A port access pending from before is completed with the registers of before.
+            self.settle(None)?;
+        }
+        self.with.format.load(vcpu, &self.armed.vcpu, &state, &mut self.tsc_offset)?;
+        self.settle(Some(&state.registers))?;
         self.next_count = None;
         self.phase = Phase::Stopped;
         Ok(Loaded { at: Instant::now() })

@@ -1,8 +1,11 @@
 //! One vCPU's state as bytes: taken from KVM, and given to another KVM.
 //!
-//! Layout, little-endian: a fixed header, then KVM's own structs (`REGS SREGS XSAVE XCRS VCPU_EVENTS MP_STATE
-//! DEBUGREGS`), then the MSRs. Everything is bounded and checked before anything reaches the kernel, which checks the
+//! Layout, little-endian: a fixed header, then KVM's own structs (`REGS SREGS VCPU_EVENTS XSAVE XCRS DEBUGREGS`), then
+//! the MSRs. There is no `MP_STATE`: without an interrupt controller a vCPU is always runnable. Everything is bounded and checked before anything reaches the kernel, which checks the
 //! values themselves. There is no checksum here: what carries the bytes has one.
+//!
+//! Each KVM call costs some microseconds of downtime, so registers and events come with `KVM_RUN` itself, and what only
+//! this VMM changes is remembered, not asked for.
 //!
 //! Time: the guest's time stamp counter must never go back. On the host it was saved on, its *offset* to the host's
 //! counter is set again, so it goes on as if nothing had been. On another host the counter is set to a little more
@@ -11,8 +14,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use kvm_bindings::{
-    KVM_VCPUEVENT_VALID_SMM, Msrs, kvm_debugregs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs,
-    kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+    KVM_VCPUEVENT_VALID_SMM, Msrs, kvm_debugregs, kvm_msr_entry, kvm_sync_regs, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::VcpuFd;
 use thiserror::Error;
@@ -110,12 +112,10 @@ pub(super) struct StateFormat {
 #[derive(Debug)]
 pub(super) struct Decoded {
     header: Header,
-    regs: kvm_regs,
-    sregs: kvm_sregs,
+    /// Given with the next `KVM_RUN`.
+    pub registers: kvm_sync_regs,
     xsave: kvm_xsave,
     xcrs: kvm_xcrs,
-    events: kvm_vcpu_events,
-    mp_state: kvm_mp_state,
     debug: kvm_debugregs,
     msrs: Msrs,
 }
@@ -133,18 +133,29 @@ pub(super) fn msr_list(indices: &[u32]) -> Msrs {
 }
 
 impl StateFormat {
-    /// Takes the state of a vCPU that is not running. `msrs` is a list from [`msr_list`], used again each time.
-    pub(super) fn save(&self, vcpu: u8, fd: &VcpuFd, msrs: &mut Msrs) -> Result<Vec<u8>, VcpuError> {
+    /// Takes the state of a vCPU that has just left `KVM_RUN`, which gave `registers`. `msrs` is a list from
+    /// [`msr_list`], used again each time; `tsc_offset` is what [`sys::tsc_offset`] said or was last set to.
+    pub(super) fn save(
+        &self,
+        vcpu: u8,
+        fd: &VcpuFd,
+        registers: &kvm_sync_regs,
+        tsc_offset: Option<u64>,
+        msrs: &mut Msrs,
+    ) -> Result<Vec<u8>, VcpuError> {
         let mut out = Vec::with_capacity(STATE_MAX);
         out.resize(size_of::<Header>(), 0);
-        put(&mut out, &fd.get_regs().map_err(failed(vcpu, "KVM_GET_REGS"))?);
-        put(&mut out, &fd.get_sregs().map_err(failed(vcpu, "KVM_GET_SREGS"))?);
+        put(&mut out, &registers.regs);
+        put(&mut out, &registers.sregs);
+        put(&mut out, &registers.events);
         put(&mut out, &fd.get_xsave().map_err(failed(vcpu, "KVM_GET_XSAVE"))?.region);
         put(&mut out, &fd.get_xcrs().map_err(failed(vcpu, "KVM_GET_XCRS"))?);
-        put(&mut out, &fd.get_vcpu_events().map_err(failed(vcpu, "KVM_GET_VCPU_EVENTS"))?);
-        put(&mut out, &fd.get_mp_state().map_err(failed(vcpu, "KVM_GET_MP_STATE"))?);
         put(&mut out, &fd.get_debug_regs().map_err(failed(vcpu, "KVM_GET_DEBUGREGS"))?);
         let read = fd.get_msrs(msrs).map_err(failed(vcpu, "KVM_GET_MSRS"))?;
+        if let Some(refused) = self.msrs.get(read) {
+            let cause = format!("MSR {refused:#x} cannot be read");
+            return Err(VcpuError::Call { vcpu, what: "KVM_GET_MSRS", cause });
+        }
         let mut guest_tsc = 0;
         for entry in msrs.as_slice() {
             if entry.index == IA32_TSC {
@@ -152,22 +163,17 @@ impl StateFormat {
             }
             put(&mut out, entry);
         }
-        if read != self.msrs.len() {
-            let cause = format!("MSR {:#x} cannot be read", self.msrs[read]);
-            return Err(VcpuError::Call { vcpu, what: "KVM_GET_MSRS", cause });
-        }
-        let offset = sys::tsc_offset(fd);
         let header = Header {
             magic: MAGIC,
             version: VERSION,
             vcpu,
-            has_offset: u8::from(offset.is_some()),
+            has_offset: u8::from(tsc_offset.is_some()),
             msrs: self.msrs.len() as u32,
             tsc_khz: self.tsc_khz,
             host: self.host,
             host_tsc: sys::host_tsc(),
             guest_tsc,
-            tsc_offset: offset.unwrap_or(0),
+            tsc_offset: tsc_offset.unwrap_or(0),
         };
         out[..size_of::<Header>()].copy_from_slice(header.as_bytes());
         Ok(out)
@@ -175,16 +181,13 @@ impl StateFormat {
 
     /// Checks bytes that claim to be the state of `vcpu`.
     pub(super) fn decode(&self, vcpu: u8, bytes: &[u8]) -> Result<Decoded, StateError> {
-        let fixed = size_of::<Header>()
-            + size_of::<kvm_regs>()
-            + size_of::<kvm_sregs>()
+        const FIXED: usize = size_of::<Header>()
+            + size_of::<kvm_sync_regs>()
             + XSAVE_BYTES
             + size_of::<kvm_xcrs>()
-            + size_of::<kvm_vcpu_events>()
-            + size_of::<kvm_mp_state>()
             + size_of::<kvm_debugregs>();
         let (header, mut rest) = Header::read_from_prefix(bytes)
-            .map_err(|_| StateError::Length { found: bytes.len(), expected: fixed })?;
+            .map_err(|_| StateError::Length { found: bytes.len(), expected: FIXED })?;
         if header.magic != MAGIC {
             return Err(StateError::Magic);
         }
@@ -204,19 +207,19 @@ impl StateFormat {
         if count > MSRS_MAX {
             return Err(StateError::Value("number of MSRs"));
         }
-        let expected = fixed + count * size_of::<kvm_msr_entry>();
+        let expected = FIXED + count * size_of::<kvm_msr_entry>();
         if bytes.len() != expected || expected > STATE_MAX {
             return Err(StateError::Length { found: bytes.len(), expected });
         }
-        let regs = take(&mut rest)?;
-        let sregs: kvm_sregs = take(&mut rest)?;
+        let mut registers =
+            kvm_sync_regs { regs: take(&mut rest)?, sregs: take(&mut rest)?, events: take(&mut rest)? };
+        // Known only to kernels that can emulate system management mode, which this VMM never enters.
+        registers.events.flags &= !KVM_VCPUEVENT_VALID_SMM;
         let xsave = kvm_xsave { region: take(&mut rest)?, ..Default::default() };
         let xcrs: kvm_xcrs = take(&mut rest)?;
         if xcrs.nr_xcrs as usize > xcrs.xcrs.len() || xcrs.flags != 0 {
             return Err(StateError::Value("XCRS"));
         }
-        let events = take(&mut rest)?;
-        let mp_state = take(&mut rest)?;
         let debug = take(&mut rest)?;
         let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
@@ -230,60 +233,68 @@ impl StateFormat {
             }
         }
         let msrs = Msrs::from_entries(&entries).map_err(|_| StateError::Value("number of MSRs"))?;
-        Ok(Decoded { header, regs, sregs, xsave, xcrs, events, mp_state, debug, msrs })
+        Ok(Decoded { header, registers, xsave, xcrs, debug, msrs })
     }
 
-    /// Gives a state to a vCPU that is not running. After an error the vCPU is in no usable state.
-    pub(super) fn load(&self, vcpu: u8, fd: &VcpuFd, state: &Decoded) -> Result<(), VcpuError> {
-        fd.set_sregs(&state.sregs).map_err(failed(vcpu, "KVM_SET_SREGS"))?;
-        fd.set_regs(&state.regs).map_err(failed(vcpu, "KVM_SET_REGS"))?;
+    /// Gives a state, all but its `registers`, to a vCPU that is not running; `tsc_offset` is what it has, and becomes
+    /// what it is given. After an error the vCPU is in no usable state.
+    pub(super) fn load(
+        &self,
+        vcpu: u8,
+        fd: &VcpuFd,
+        state: &Decoded,
+        tsc_offset: &mut Option<u64>,
+    ) -> Result<(), VcpuError> {
         fd.set_xcrs(&state.xcrs).map_err(failed(vcpu, "KVM_SET_XCRS"))?;
         sys::set_xsave(fd, &state.xsave, self.xsave_size).map_err(failed(vcpu, "KVM_SET_XSAVE"))?;
-        self.set_tsc(vcpu, fd, &state.header)?;
+        self.set_tsc(vcpu, fd, &state.header, tsc_offset)?;
         let set = fd.set_msrs(&state.msrs).map_err(failed(vcpu, "KVM_SET_MSRS"))?;
         if let Some(refused) = state.msrs.as_slice().get(set) {
             let cause = format!("MSR {:#x} does not take {:#x}", refused.index, refused.data);
             return Err(VcpuError::Call { vcpu, what: "KVM_SET_MSRS", cause });
         }
-        fd.set_debug_regs(&state.debug).map_err(failed(vcpu, "KVM_SET_DEBUGREGS"))?;
-        fd.set_mp_state(state.mp_state).map_err(failed(vcpu, "KVM_SET_MP_STATE"))?;
-        let mut events = state.events;
-        // Told only by kernels that can emulate system management mode, which this VMM never enters.
-        events.flags &= !KVM_VCPUEVENT_VALID_SMM;
-        fd.set_vcpu_events(&events).map_err(failed(vcpu, "KVM_SET_VCPU_EVENTS"))
+        fd.set_debug_regs(&state.debug).map_err(failed(vcpu, "KVM_SET_DEBUGREGS"))
     }
 
-    fn set_tsc(&self, vcpu: u8, fd: &VcpuFd, saved: &Header) -> Result<(), VcpuError> {
-        if saved.has_offset == 1 {
-            if saved.host == self.host {
-                return sys::set_tsc_offset(fd, saved.tsc_offset)
-                    .map_err(failed(vcpu, "setting the TSC offset"));
-            }
-            // Another host: `shift` takes its counter's place, plus a step ahead, for all vCPUs alike.
-            let now = sys::host_tsc();
-            let ahead = u64::from(self.tsc_khz) * STEP_AHEAD_MS;
-            let mut shift = self.shift.lock().unwrap_or_else(PoisonError::into_inner);
-            let shift = *shift.get_or_insert(saved.host_tsc.wrapping_add(ahead).wrapping_sub(now));
-            // Never back, even where this vCPU was saved later than the step makes up for.
-            let behind = saved.host_tsc.wrapping_sub(now.wrapping_add(shift)) as i64;
-            let shift = shift.wrapping_add(behind.max(0) as u64);
-            return sys::set_tsc_offset(fd, saved.tsc_offset.wrapping_add(shift))
-                .map_err(failed(vcpu, "setting the TSC offset"));
+    fn set_tsc(&self, vcpu: u8, fd: &VcpuFd, saved: &Header, has: &mut Option<u64>) -> Result<(), VcpuError> {
+        if saved.has_offset == 0 || has.is_none() {
+            return self.set_tsc_value(vcpu, fd, saved);
         }
-        // A KVM without offsets: the counter itself. On the same host this KVM's own writes keep its vCPUs in step.
-        let mut guest_tsc = saved.guest_tsc;
+        let offset = if saved.host == self.host {
+            saved.tsc_offset
+        } else {
+            saved.tsc_offset.wrapping_add(self.shift(saved))
+        };
+        if *has != Some(offset) {
+            sys::set_tsc_offset(fd, offset).map_err(failed(vcpu, "setting the TSC offset"))?;
+            *has = Some(offset);
+        }
+        Ok(())
+    }
+
+    /// What is added to offsets from another host: the difference of the two hosts' counters and a step ahead, the
+    /// same for all vCPUs.
+    fn shift(&self, saved: &Header) -> u64 {
+        let now = sys::host_tsc();
+        let ahead = u64::from(self.tsc_khz) * STEP_AHEAD_MS;
+        let mut common = self.shift.lock().unwrap_or_else(PoisonError::into_inner);
+        let shift = *common.get_or_insert(saved.host_tsc.wrapping_add(ahead).wrapping_sub(now));
+        // Never back, even where this vCPU was saved later than the step makes up for.
+        let behind = saved.host_tsc.wrapping_sub(now.wrapping_add(shift)) as i64;
+        shift.wrapping_add(behind.max(0) as u64)
+    }
+
+    /// For a KVM without offsets: the counter itself.
+    fn set_tsc_value(&self, vcpu: u8, fd: &VcpuFd, saved: &Header) -> Result<(), VcpuError> {
+        let mut data = saved.guest_tsc;
         if saved.host == self.host {
-            guest_tsc = guest_tsc.wrapping_add(sys::host_tsc().wrapping_sub(saved.host_tsc));
+            data = data.wrapping_add(sys::host_tsc().wrapping_sub(saved.host_tsc));
         }
-        let entry = kvm_msr_entry { index: IA32_TSC, data: guest_tsc, ..Default::default() };
+        let entry = kvm_msr_entry { index: IA32_TSC, data, ..Default::default() };
         let msrs = Msrs::from_entries(&[entry]).map_err(failed(vcpu, "KVM_SET_MSRS"))?;
         match fd.set_msrs(&msrs).map_err(failed(vcpu, "KVM_SET_MSRS"))? {
             1 => Ok(()),
-            _ => Err(VcpuError::Call {
-                vcpu,
-                what: "KVM_SET_MSRS",
-                cause: "the TSC does not take its value".into(),
-            }),
+            _ => Err(VcpuError::Call { vcpu, what: "KVM_SET_MSRS", cause: "the TSC keeps its value".into() }),
         }
     }
 }

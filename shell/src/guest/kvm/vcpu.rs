@@ -143,16 +143,27 @@ impl Vcpu {
         self.shared.index
     }
 
-    /// Stops it and takes its state. Stopped already, it answers with its state again.
+    /// Stops it and takes its state. Stopped already, it answers with its state again. For several at once:
+    /// [`Vmm::stop`](super::Vmm::stop).
     pub fn stop(&self) -> Pending<Stopped> {
-        // Ahead of the kick: where others compete for the CPU, the thread would wait its turn for milliseconds.
+        let answer = self.ask_to_stop();
+        self.hurry();
+        answer
+    }
+
+    pub(super) fn ask_to_stop(&self) -> Pending<Stopped> {
+        let (answer, give) = pending(self.index());
+        self.shared.ask(Request::Stop(give));
+        answer
+    }
+
+    /// Puts its thread ahead of others: where they compete for the CPU it would wait its turn for milliseconds. Only
+    /// after the kick: a guest in the real-time class that nobody has kicked may keep the kicker itself from the CPU.
+    pub(super) fn hurry(&self) {
         if let (Some(priority), Some(tid)) = (self.shared.urgent_priority, self.shared.kick.tid()) {
             // Where it is not permitted the stop is slower, not wrong.
             let _ = set_realtime(tid, Some(priority));
         }
-        let (answer, give) = pending(self.index());
-        self.shared.ask(Request::Stop(give));
-        answer
     }
 
     /// Lets it run, from where it stopped or from the state it loaded. An error means that it executed nothing, and

@@ -16,11 +16,12 @@ use super::cpuid;
 use super::descriptor::{self, GuestDescriptor, MemorySlot};
 use super::error::KvmError;
 use super::heartbeat::{HeartbeatSink, UdpHeartbeat};
+use super::pending::Pending;
 use super::run::Thread;
 use super::spec::{Hooks, KvmSpec};
 use super::state::{MSRS_MAX, StateFormat, msr_list};
 use super::stats::Stats;
-use super::vcpu::{Shared, Vcpu};
+use super::vcpu::{Shared, Stopped, Vcpu};
 use crate::guest::memory::{GuestMemory, PAGE};
 use crate::sys::kvm as sys;
 
@@ -73,6 +74,13 @@ impl Vmm {
     /// Its vCPUs, in order.
     pub fn vcpus(&self) -> &[Vcpu] {
         &self.vcpus
+    }
+
+    /// Stops all vCPUs, in parallel; the answers in their order.
+    pub fn stop(&self) -> Vec<Pending<Stopped>> {
+        let answers = self.vcpus.iter().map(Vcpu::ask_to_stop).collect();
+        self.vcpus.iter().for_each(Vcpu::hurry);
+        answers
     }
 
     /// What it needs of a host.
@@ -191,7 +199,7 @@ fn open() -> Result<Kvm, KvmError> {
         (Cap::Xcrs, "XCRS"),
         (Cap::Debugregs, "DEBUGREGS"),
         (Cap::VcpuEvents, "VCPU_EVENTS"),
-        (Cap::MpState, "MP_STATE"),
+        (Cap::SyncRegs, "SYNC_REGS"),
     ] {
         if !kvm.check_extension(cap) {
             return Err(KvmError::Lacks(name));
