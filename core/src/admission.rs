@@ -84,6 +84,7 @@ pub struct Rest {
 }
 
 /// Judges one moment. Returns the verdict, and the schedule where the limit leaves one.
+// [SW-10]
 pub fn judge<const V: usize, const D: usize>(
     limits: Limits,
     own: &SourceContracts<V, D>,

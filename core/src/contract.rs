@@ -207,6 +207,7 @@ impl<const V: usize, const D: usize> DestinationContracts<V, D> {
     }
 
     /// What the source is told in Welcome; `arbiter` says whether a claim is part of the decision.
+    // [SW-42]
     pub fn announced(&self, drift: Ppm, arbiter: bool) -> PeerTerms {
         let ports = self.ports();
         PeerTerms {

@@ -41,6 +41,7 @@ impl Digest {
     pub const EMPTY: Self = Self { high: 0, low: 0, pieces: 0 };
 
     /// Takes one piece in. Linear in `bytes`.
+    // [SW-72]
     pub fn update(&mut self, piece: Piece, bytes: &[u8]) {
         let (tag, place) = match piece {
             Piece::Pages(first) => (1, first),

@@ -1,4 +1,4 @@
-//! The record of an attempt (P6): planned and measured, slack, outcome, offender.
+//! The record of an attempt (P6, \[SW-79\]): planned and measured, slack, outcome, offender.
 //!
 //! Lies outside the machines and is fed by the notes among their actions; fixed size.
 //! A host keeps one [`Recorder`] a side and takes each attempt's record when it ends.

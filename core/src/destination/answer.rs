@@ -1,4 +1,4 @@
-//! What is said about an attempt, and refusals: each for good (\[SW-20\]).
+//! What is said about an attempt, and refusals: each for good (\[SW-6\]).
 
 use super::state::{Attempt, Refusing, State};
 use super::{Destination, push};
@@ -12,6 +12,7 @@ use crate::wire::message::{Envelope, Refusal, ToDestination, ToSource};
 
 impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     /// A question met before the decision *is* a decision: Refused (H3).
+    // [SW-57]
     pub(super) fn on_query(&mut self, now: At, out: &mut Actions<DestinationAction>) {
         match self.state {
             State::Loading(_) | State::Verifying(_) | State::Settling(_) | State::Ready(_) => {
@@ -58,6 +59,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// The source's copy is gone: the record has done its work (H11).
+    // [SW-55]
     pub(super) fn on_fin(&mut self, out: &mut Actions<DestinationAction>) {
         match self.state {
             State::Running(mut s) if s.again.is_some() => {
@@ -86,6 +88,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// A message about another attempt than the one at hand, or of another incarnation.
+    // [SW-3] [SW-58]
     pub(super) fn on_stale(
         &mut self,
         now: At,
@@ -125,6 +128,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// The attempt at hand, named with an earlier incarnation: a decision outlives the
     /// process that made it, an undecided attempt does not.
+    // [SW-4]
     fn on_earlier_incarnation(
         &mut self,
         now: At,
@@ -169,6 +173,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// Refuses the attempt at hand if nothing is decided; otherwise does nothing.
+    // [SW-47]
     pub(super) fn refuse_undecided(
         &mut self,
         now: At,
@@ -230,11 +235,12 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         // A new connection is a new bulk stream: what an older one left behind is not known.
         self.warm = false;
         if let State::Running(mut s) = self.state
-            && s.again.is_some() {
-                s.again = Some(now.plus(self.config.cadence.again));
-                self.state = State::Running(s);
-                self.say_running(&s, out);
-            }
+            && s.again.is_some()
+        {
+            s.again = Some(now.plus(self.config.cadence.again));
+            self.state = State::Running(s);
+            self.say_running(&s, out);
+        }
     }
 
     pub(super) fn on_link_down(&mut self, now: At, out: &mut Actions<DestinationAction>) {
@@ -252,6 +258,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// Never takes this attempt, or an older one of that journal, up again. `false`: the
     /// table is full and the journal is not in it, so none of its attempts is ever taken up.
+    // [SW-5]
     pub(super) fn raise_floor(&mut self, id: AttemptId) -> bool {
         match self.floors.iter_mut().find(|floor| floor.journal == id.journal) {
             Some(floor) => {

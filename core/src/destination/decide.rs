@@ -12,6 +12,7 @@ use crate::time::{At, Ns};
 use crate::wire::message::{Refusal, ToSource};
 
 impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
+    // [SW-49]
     pub(super) fn on_go(&mut self, now: At, out: &mut Actions<DestinationAction>) {
         match self.state {
             State::Ready(mut s) => {
@@ -64,12 +65,14 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         }
     }
 
+    // [SW-51]
     fn write_running(&mut self, deciding: Deciding, out: &mut Actions<DestinationAction>) {
         self.state = State::Writing(deciding);
         push(out, DestinationAction::Write(self.record(RecordKind::Running, deciding.attempt.id)));
     }
 
     /// When an undecided Ready is said again, or refuses by itself (H4).
+    // [SW-46] [SW-65]
     pub(super) fn ready_time(&mut self, now: At, mut s: Ready, out: &mut Actions<DestinationAction>) {
         if now > self.decide_by(s.lease_end) {
             self.refuse(now, s.attempt, Refusal::LeaseEnded, None, out);
@@ -86,6 +89,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         s.lease_end.minus(contracts.journal.time.plus(contracts.resume()))
     }
 
+    // [SW-50]
     pub(super) fn on_claimed(
         &mut self,
         now: At,
@@ -124,6 +128,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// A yield is asked until it is taken.
+    // [SW-56]
     pub(super) fn give_time(&mut self, now: At, out: &mut Actions<DestinationAction>) {
         let Some(claim) = &mut self.claimed else { return };
         if claim.give.is_some_and(|at| now >= at) {
@@ -133,6 +138,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// The record is durable: is there still time to resume in (H15)?
+    // [SW-52]
     pub(super) fn on_recorded(&mut self, now: At, durable: bool, out: &mut Actions<DestinationAction>) {
         let State::Writing(s) = self.state else { return };
         let offender = Blame { side: Side::Destination, port: Port::Journal, phase: Phase::Go };
@@ -159,6 +165,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         push(out, DestinationAction::Ask(Op::Resume, if devices.is_empty() { vcpus } else { devices }));
     }
 
+    // [SW-53]
     pub(super) fn on_resumed(
         &mut self,
         now: At,
@@ -210,6 +217,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// Said only now: by a process that sees the guest run (H5).
+    // [SW-54]
     fn runs(&mut self, now: At, s: Resuming, out: &mut Actions<DestinationAction>) {
         let mut measured = s.deciding.measured;
         measured.resume = now.since(s.deciding.since);

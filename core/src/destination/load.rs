@@ -12,6 +12,7 @@ use crate::time::{At, Ns};
 use crate::wire::message::{Echo, Envelope, Hello, Measured, Refusal, Seal, ToSource, Welcome};
 
 impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
+    // [SW-41]
     pub(super) fn on_hello(
         &mut self,
         now: At,
@@ -22,7 +23,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         let current = self.state.attempt().map(|attempt| attempt.id);
         match self.state {
             // Said again because Welcome was slow or lost. Refusing now could contradict a
-            // decision; before one, the Welcome is simply said again (\[SW-19\]).
+            // decision; before one, the Welcome is simply said again (\[SW-7\]).
             State::Loading(s) if current == Some(id) => {
                 if s.told.is_none() {
                     self.welcome(&s.attempt, self.warm, out);
@@ -94,7 +95,8 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         self.welcome(&attempt, warm, out);
     }
 
-    /// What a core can compare; the host has compared CPUs before (\[SW-18\]).
+    /// What a core can compare; the host has compared CPUs before (\[SW-40\]).
+    // [SW-8]
     fn admit(&self, id: AttemptId, hello: &Hello) -> Result<(), Refusal> {
         let layout = self.config.layout;
         let same_layout = hello.page_size == layout.page_size
@@ -149,7 +151,8 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// The blackout has begun. The limit is counted from reading this: the message's own
-    /// way is the source's to reserve (\[SW-50\]).
+    /// way is the source's to reserve (\[SW-48\]).
+    // [SW-43]
     pub(super) fn on_stopping(
         &mut self,
         now: At,
@@ -267,6 +270,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         }
     }
 
+    // [SW-44]
     pub(super) fn on_verified(&mut self, now: At, arrived: Seal, out: &mut Actions<DestinationAction>) {
         let State::Verifying(mut s) = self.state else { return };
         let offender = Blame { side: Side::Destination, port: Port::Memory, phase: Phase::Seal };
@@ -330,6 +334,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// The lease starts here, before Ready is handed to the link, and is never started again (H13).
+    // [SW-45]
     fn ready(&mut self, now: At, s: Settling, out: &mut Actions<DestinationAction>) {
         let arbiter = self.config.arbiter.is_some();
         let ready = Ready {
@@ -376,6 +381,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// The hard limit holds here too, in every part of the load; silence only counts before t = 0.
+    // [SW-48]
     pub(super) fn loading_time(&mut self, now: At, out: &mut Actions<DestinationAction>) {
         let on_side = |port, phase| Some(Blame { side: Side::Destination, port, phase });
         match self.state {

@@ -2,7 +2,7 @@
 //!
 //! [`Destination::step`] takes an event and returns what to do. It runs a guest only
 //! after `Go`, inside the lease that its own Ready started, and only once `Running` is
-//! durable (\[SW-15\]). Everything else it answers for good: Refused is never taken back.
+//! durable (\[SW-51\]). Everything else it answers for good: Refused is never taken back.
 //!
 //! Files: `state` (what each state owns), `load` (Hello to Ready), `decide` (Go to
 //! Running), `answer` (what is said about an attempt, and refusals), `restart`.
@@ -37,7 +37,7 @@ pub struct Destination<const V: usize = 4, const D: usize = 8, const N: usize = 
     /// What arrived is in memory, and the digest's chain is whole.
     warm: bool,
     /// The highest attempt of each source journal that was taken up or turned away; never
-    /// forgotten in this incarnation, so that a refusal is for good (\[SW-20\]).
+    /// forgotten in this incarnation, so that a refusal is for good (\[SW-5\]).
     floors: Vec<AttemptId, N>,
     /// A claim was sent for this attempt and has not been yielded since.
     claimed: Option<Claim>,
@@ -92,6 +92,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// Takes one event. At most 2,000 instructions; no loop depends on anything but the
     /// number of ports and of source journals.
+    // [SW-78]
     pub fn step(&mut self, now: At, event: DestinationEvent) -> Step<DestinationAction> {
         let mut out = Actions::new();
         match event {
@@ -193,6 +194,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     }
 
     /// Moves every stored instant by `shift` nanoseconds: nothing else depends on when time began.
+    // [SW-71]
     pub fn rebase(&mut self, shift: i64) {
         self.state.instants(|at| *at = at.shifted(shift));
         if let Some(Claim { give: Some(give), .. }) = &mut self.claimed {
@@ -210,16 +212,18 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         own && needs_lease
     }
 
-    /// C + J + Res: one value, for the fit test and for `decide_by` alike (\[SW-42\]).
+    /// C + J + Res: one value, for the fit test and for `decide_by` alike (\[SW-63\]).
     fn need(&self) -> Ns {
         self.config.contracts.announced(self.config.drift, self.config.arbiter.is_some()).need()
     }
 
     /// The latest instant to take `Go` at.
+    // [SW-65]
     fn decide_by(&self, lease_end: At) -> At {
         lease_end.minus(self.need())
     }
 
+    // [SW-2]
     fn on_message(
         &mut self,
         now: At,

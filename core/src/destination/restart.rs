@@ -13,7 +13,7 @@ use crate::time::{At, Ns};
 use crate::wire::message::Measured;
 
 impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
-    /// A destination after a restart (\[SW-17\]): it never goes on with an undecided
+    /// A destination after a restart (\[SW-59\]): it never goes on with an undecided
     /// attempt (H8), and a record counts only for the guest it names (H7).
     ///
     /// | record | guest | then |
@@ -26,6 +26,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     ///
     /// # Errors
     /// Settings that cannot hold together.
+    // [SW-60]
     pub fn restart(
         config: DestinationConfig<V, D>,
         journal: DestinationJournal,

@@ -92,6 +92,7 @@ where
     ///
     /// # Errors
     /// What the clock says.
+    // [SW-70]
     pub fn poll(&mut self) -> Result<Option<At>, embedded_time::clock::Error> {
         for _ in 0..POLL_ROUNDS_MAX {
             self.flush();

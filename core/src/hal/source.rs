@@ -54,6 +54,7 @@ pub trait Device {
 ///
 /// Pages that were read from a dirty log and are not sent yet stay pending over attempts:
 /// reading a dirty log clears it.
+// [SW-26]
 pub trait Memory {
     /// Sends one pre-copy round of what is dirty; `fresh`: of everything.
     ///

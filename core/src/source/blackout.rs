@@ -1,7 +1,7 @@
 //! From t = 0 to `Go`: stop, save, transfer, seal, and the one deadline over all of it.
 //!
 //! A phase over its own contract is noted, not aborted. What ends an attempt here is
-//! that the *other* phases' contracts no longer fit before `go_by` (\[SW-47\]).
+//! that the *other* phases' contracts no longer fit before `go_by` (\[SW-22\]).
 
 use super::meet::record;
 use super::state::{Attempt, Blackout, Lease, Overrun, Saving, Sealed, Sealing, Stage, State, Stopping};
@@ -19,6 +19,7 @@ use crate::wire::message::{Envelope, Seal, ToDestination};
 
 impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     /// t = 0: the first thing the guest can feel.
+    // [SW-16]
     pub(super) fn stop(
         &mut self,
         now: At,
@@ -92,6 +93,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    // [SW-17]
     pub(super) fn on_saved(
         &mut self,
         now: At,
@@ -146,6 +148,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// Sealed is sent, and `MayGo` begins to be written while the destination verifies (H1).
+    // [SW-18]
     pub(super) fn on_sealed(&mut self, now: At, seal: Seal, out: &mut Actions<SourceAction>) {
         let State::Sealing(s) = self.state else { return };
         let attempt = s.blackout.attempt;
@@ -159,6 +162,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         push(out, phase(Port::Memory, Phase::Seal, Ns::ZERO, now.since(s.since)));
     }
 
+    // [SW-23]
     pub(super) fn on_ready(
         &mut self,
         now: At,
@@ -193,7 +197,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         self.try_go(now, s, out);
     }
 
-    /// `Go` needs Ready with my digest, a durable `MayGo`, and `now <= go_by` (\[SW-7\]).
+    /// `Go` needs Ready with my digest, a durable `MayGo`, and `now <= go_by` (\[SW-19\]).
     fn try_go(&mut self, now: At, s: Sealed, out: &mut Actions<SourceAction>) {
         match s.ready.filter(|_| s.may_go && now <= s.blackout.go_by()) {
             Some(lease) => self.go(now, s.blackout, lease, out),
@@ -202,6 +206,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// Judged after every event of these states, so that no deadline waits for its timer.
+    // [SW-20]
     pub(super) fn blackout_time(&mut self, now: At, out: &mut Actions<SourceAction>) {
         match self.state {
             State::Stopping(s) if now > s.blackout.stopped_by() => {

@@ -1,4 +1,4 @@
-//! `Go` and what follows: an answer, doubt, a claim, a fence; never a guess (\[SW-9\]).
+//! `Go` and what follows: an answer, doubt, a claim, a fence; never a guess (\[SW-27\]).
 
 use super::blackout::own;
 use super::meet::record;
@@ -24,7 +24,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// How long after reading Ready an answer can still be on its way. With an arbiter
-    /// the source claims as soon as the destination must have decided (\[SW-49\]).
+    /// the source claims as soon as the destination must have decided (\[SW-67\]).
     fn answer_after(&self, blackout: &Blackout, left: Ns) -> Ns {
         let lasting = match self.config.arbiter {
             Some(_) => left.minus(blackout.schedule.lease.minus(blackout.schedule.decide)),
@@ -33,6 +33,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         lasting.stretched(blackout.schedule.drift).plus(blackout.schedule.answer)
     }
 
+    // [SW-28]
     pub(super) fn go_sent_time(&mut self, now: At, mut s: GoSent, out: &mut Actions<SourceAction>) {
         // Strictly after: an answer read at this very instant has been taken before (H14).
         if now > s.answer_by {
@@ -51,6 +52,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    // [SW-33]
     pub(super) fn in_doubt_time(&mut self, now: At, mut s: InDoubt, out: &mut Actions<SourceAction>) {
         if now < s.again {
             return;
@@ -96,6 +98,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         (doubt.blackout.attempt.peer == envelope.peer).then_some(doubt)
     }
 
+    // [SW-36] [SW-37]
     pub(super) fn on_running(
         &mut self,
         now: At,
@@ -160,6 +163,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
 
     /// Durable or not, the copy goes: the destination said that it runs the guest.
     /// Fin waits for one of the two (H11).
+    // [SW-29]
     pub(super) fn on_committed(&mut self, out: &mut Actions<SourceAction>) {
         let State::Committing(s) = self.state else { return };
         self.state = State::Releasing(s);
@@ -180,6 +184,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         push(out, SourceAction::Note(Note::Finished));
     }
 
+    // [SW-30]
     pub(super) fn on_refused(
         &mut self,
         now: At,
@@ -236,6 +241,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// It was to run there and is gone: outcome Lost. The copy is kept for the operator (H5).
+    // [SW-31]
     pub(super) fn on_lost(&mut self, now: At, envelope: Envelope, out: &mut Actions<SourceAction>) {
         let Some(doubt) = self.answered(envelope) else { return };
         let ended = Ended {
@@ -248,6 +254,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         push(out, SourceAction::Note(Note::Ended(ended)));
     }
 
+    // [SW-34]
     pub(super) fn on_claimed(
         &mut self,
         now: At,
@@ -270,6 +277,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// The operator's word that the destination's host is dead: durable before it is acted upon (H22).
+    // [SW-35]
     pub(super) fn on_fence(&mut self, out: &mut Actions<SourceAction>) {
         let (doubt, held) = match self.state {
             State::GoSent(s) => {

@@ -43,6 +43,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// Begins an attempt: its name must be durable before anybody hears it (H12).
+    // [SW-1]
     pub(super) fn open(&mut self, out: &mut Actions<SourceAction>) {
         let Some(counter) = self.counter.checked_add(1) else {
             // Four thousand million attempts: this journal's names are used up.
@@ -158,6 +159,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    // [SW-14]
     pub(super) fn greeting_time(
         &mut self,
         now: At,
@@ -176,6 +178,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    // [SW-11]
     pub(super) fn on_welcome(
         &mut self,
         now: At,
@@ -234,6 +237,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// Ends an attempt whose guest was never stopped.
+    // [SW-15]
     pub(super) fn give_up(
         &mut self,
         now: At,
@@ -251,6 +255,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// Books an aborted attempt and decides whether there is another.
+    // [SW-13]
     pub(super) fn end_aborted(
         &mut self,
         now: At,

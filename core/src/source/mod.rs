@@ -2,7 +2,7 @@
 //!
 //! [`Source::step`] takes an event and returns what to do. Until `Go` is sent the source
 //! decides alone, and by `go_by` it has decided; after it, only the destination's word,
-//! a won claim or an operator's fence lets the guest run here again (\[SW-9\]).
+//! a won claim or an operator's fence lets the guest run here again (\[SW-27\]).
 //!
 //! Files: `state` (what each state owns), `meet` (from idle to Welcome), `precopy`
 //! (rounds and admission), `blackout` (stop, save, transfer, seal), `decide` (Go and what
@@ -93,6 +93,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
 
     /// Takes one event. At most 2,000 instructions; no loop depends on anything but the
     /// number of ports.
+    // [SW-78]
     pub fn step(&mut self, now: At, event: SourceEvent) -> Step<SourceAction> {
         let mut out = Actions::new();
         match event {
@@ -202,6 +203,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// Moves every stored instant by `shift` nanoseconds: nothing else depends on when time began.
+    // [SW-71]
     pub fn rebase(&mut self, shift: i64) {
         self.state.instants(|at| *at = at.shifted(shift));
     }
@@ -213,6 +215,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         own && sum == self.blackout
     }
 
+    // [SW-2] [SW-32]
     fn on_message(
         &mut self,
         now: At,
@@ -288,6 +291,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    // [SW-38]
     fn on_cancel(&mut self, now: At, out: &mut Actions<SourceAction>) {
         match self.state {
             State::Idle { next: Some(_) } => {

@@ -27,6 +27,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         s.resting.map_or(next, |round| round.or_earlier(next))
     }
 
+    // [SW-12] [SW-14]
     pub(super) fn precopy_time(&mut self, now: At, s: Precopy, out: &mut Actions<SourceAction>) {
         if now >= s.began.plus(self.config.retry.precopy_limit) {
             self.give_up(now, Reason::NotAdmitted, None, out);
@@ -107,6 +108,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    // [SW-10]
     fn judge_round(&mut self, now: At, mut s: Precopy, pass: Pass, out: &mut Actions<SourceAction>) {
         let round = now.since(s.since);
         if pass.sent >= RATE_SAMPLE_MIN {

@@ -14,7 +14,7 @@ use crate::schedule::Schedule;
 use crate::time::{At, Ns};
 
 impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
-    /// A source after a restart (\[SW-12\]): the guest decides first, then the records.
+    /// A source after a restart (\[SW-39\]): the guest decides first, then the records.
     ///
     /// | guest | latest attempt's records | then |
     /// |---|---|---|

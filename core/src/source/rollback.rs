@@ -1,8 +1,8 @@
 //! Undoing the stop: devices first, then vCPUs, inside the hard limit.
 //!
 //! Nothing is waited for that is not needed for it: no journal write, no answer of the
-//! peer's (\[SW-8\]). A device that does not come back does not keep the vCPUs beyond H
-//! unless the operator asked for that (\[SW-66\]).
+//! peer's (\[SW-21\]). A device that does not come back does not keep the vCPUs beyond H
+//! unless the operator asked for that (\[SW-25\]).
 
 use super::state::{Aborted, Blackout, Parting, RollingBack, State};
 use super::{Link, Source, push};

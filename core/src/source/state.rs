@@ -72,6 +72,7 @@ impl Blackout {
 
     /// Who is to be named when time ran out: whoever is waited for, or an earlier port if
     /// that went further over its contract.
+    // [SW-24]
     pub(super) fn offender(&self, waiting: Option<Overrun>) -> Option<Blame> {
         match (self.worst, waiting) {
             (Some(worst), Some(waiting)) if worst.by > waiting.by => Some(worst.blame),

@@ -61,7 +61,7 @@ pub struct Header {
     pub runs: u32,
     /// Bytes of payload.
     pub payload: u32,
-    /// The chunk before this one was torn by an abort: leave it out of the digest.
+    /// The chunk before this one was torn by an abort: leave it out of the digest (\[SW-75\]).
     pub torn_previous: bool,
 }
 

@@ -18,6 +18,7 @@ impl Offer {
     pub const OURS: Self = Self { oldest: VERSION_OLDEST, newest: VERSION };
 
     /// The newest version both speak, if any.
+    // [SW-77]
     pub const fn choose(self, other: Self) -> Option<u16> {
         let newest = if self.newest <= other.newest { self.newest } else { other.newest };
         let oldest = if self.oldest >= other.oldest { self.oldest } else { other.oldest };

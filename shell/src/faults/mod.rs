@@ -1,7 +1,7 @@
 //! Faults to order: what a run is to suffer, so that its promises can be seen to hold.
 //!
-//! Faults are injected in the ports, never in the machines: the machine under test is the machine in use. `spec` reads
-//! and prints one fault, `list` holds all of a run; ports ask a [`Faults`] whether the moment has come.
+//! Faults are injected in the ports, never in the machines (\[SW-80\]): the machine under test is the machine in use. `spec`
+//! reads and prints one fault, `list` holds all of a run; ports ask a [`Faults`] whether the moment has come.
 
 mod list;
 mod spec;
