@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use switchover_shell::contracts::Provenance;
 use switchover_shell::record::{
-    Admission, AttemptRecord, Offender, Outcome, PhaseRecord, RunRecord, Scheduling, Term,
-    attempt_id,
+    Admission, AttemptRecord, Offender, Outcome, PhaseRecord, RunRecord, Scheduling, Term, attempt_id,
 };
 use switchover_shell::words::{Phase, Port, Side};
 
@@ -28,15 +27,8 @@ fn full() -> RunRecord {
     };
     let attempt = AttemptRecord {
         reason: Some("deadline".into()),
-        offender: Some(Offender {
-            side: Side::Source,
-            port: Port::Device(3),
-            phase: Phase::Save,
-        }),
-        phases: Phase::ALL
-            .iter()
-            .map(|which| phase(Side::Destination, Port::Memory, *which))
-            .collect(),
+        offender: Some(Offender { side: Side::Source, port: Port::Device(3), phase: Phase::Save }),
+        phases: Phase::ALL.iter().map(|which| phase(Side::Destination, Port::Memory, *which)).collect(),
         admission: Some(Admission {
             admitted: true,
             predicted_ns: 3,
@@ -75,10 +67,7 @@ fn records() -> Vec<Value> {
         records.push(RunRecord::new(*outcome, u64::MAX, vec![attempt]));
         records.push(RunRecord::new(*outcome, 0, vec![]));
     }
-    records
-        .iter()
-        .map(|record| serde_json::from_str(&record.to_json()).expect("JSON"))
-        .collect()
+    records.iter().map(|record| serde_json::from_str(&record.to_json()).expect("JSON")).collect()
 }
 
 /// The paths of all objects in a value.
@@ -86,9 +75,7 @@ fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
             found.push(path.into());
-            fields
-                .iter()
-                .for_each(|(key, value)| objects(value, &format!("{path}/{key}"), found));
+            fields.iter().for_each(|(key, value)| objects(value, &format!("{path}/{key}"), found));
         }
         Value::Array(items) => {
             items
@@ -122,19 +109,11 @@ fn nothing_may_be_missing_and_nothing_unknown_may_be_there() {
     );
     for path in paths {
         let object = |record: &mut Value| {
-            record
-                .pointer_mut(&path)
-                .expect("path")
-                .as_object_mut()
-                .expect("object")
-                .clone()
+            record.pointer_mut(&path).expect("path").as_object_mut().expect("object").clone()
         };
         for key in object(&mut record.clone()).keys() {
             let mut less = record.clone();
-            less.pointer_mut(&path)
-                .and_then(Value::as_object_mut)
-                .expect("object")
-                .remove(key);
+            less.pointer_mut(&path).and_then(Value::as_object_mut).expect("object").remove(key);
             assert!(!validator.is_valid(&less), "valid without {path}/{key}");
         }
         let mut more = record.clone();
@@ -143,10 +122,7 @@ fn nothing_may_be_missing_and_nothing_unknown_may_be_there() {
             .expect("object")
             .insert("surprise".into(), json!(1));
         assert!(!validator.is_valid(&more), "valid with {path}/surprise");
-        assert!(
-            serde_json::from_value::<RunRecord>(more).is_err(),
-            "read with {path}/surprise"
-        );
+        assert!(serde_json::from_value::<RunRecord>(more).is_err(), "read with {path}/surprise");
     }
 }
 
