@@ -26,7 +26,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             // decision; before one, the Welcome is simply said again (\[SW-7\]).
             State::Loading(s) if current == Some(id) => {
                 if s.told.is_none() {
-                    self.welcome(&s.attempt, self.warm, out);
+                    self.welcome(&s.attempt, s.warm, out);
                 }
                 return;
             }
@@ -91,7 +91,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         push(out, DestinationAction::Note(Note::Began(id)));
         push(out, DestinationAction::Expect { attempt: id, warm });
         let pending = self.config.contracts.ports();
-        self.state = State::Loading(Loading { attempt, heard: now, told: None, pending });
+        self.state = State::Loading(Loading { attempt, heard: now, told: None, warm, pending });
         self.welcome(&attempt, warm, out);
     }
 

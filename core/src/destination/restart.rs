@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::state::{Attempt, Deciding, Running, State};
+use super::state::{Attempt, Deciding, Refusing, Running, State};
 use super::{Claim, Destination, push};
 use crate::action::{Actions, DestinationAction, Step};
 use crate::config::{ConfigError, DestinationConfig};
@@ -10,7 +10,7 @@ use crate::id::{AttemptId, Incarnation};
 use crate::journal::{DestinationGuest, DestinationJournal};
 use crate::port::Op;
 use crate::time::{At, Ns};
-use crate::wire::message::Measured;
+use crate::wire::message::{Measured, Refusal};
 
 impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     /// A destination after a restart (\[SW-59\]): it never goes on with an undecided
@@ -35,7 +35,12 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         now: At,
     ) -> Result<(Self, Step<DestinationAction>), ConfigError> {
         config.check()?;
-        let claimed = journal.claiming.map(|attempt| Claim { attempt, give: Some(now) });
+        // A record means that the claim was made: if it comes to a refusal after all, it is yielded then.
+        let decided = journal.running.filter(|_| config.arbiter.is_some());
+        let claimed = journal
+            .claiming
+            .map(|attempt| Claim { attempt, give: Some(now) })
+            .or(decided.map(|(attempt, _)| Claim { attempt, give: None }));
         let mut machine = Self {
             config,
             identity: journal.identity,
@@ -70,7 +75,14 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                 machine.state = running(machine.found(AttemptId::default()), None);
             }
             (None, DestinationGuest::Paused(_)) => {
-                push(&mut out, DestinationAction::Ask(Op::Unload, machine.config.contracts.ports()));
+                let pending = machine.config.contracts.ports();
+                machine.state = State::Refusing(Refusing {
+                    attempt: machine.found(AttemptId::default()),
+                    reason: Refusal::NoRecord,
+                    offender: None,
+                    pending,
+                });
+                push(&mut out, DestinationAction::Ask(Op::Unload, pending));
             }
             (None, DestinationGuest::Gone) => {}
         }

@@ -52,6 +52,8 @@ pub(super) struct Loading {
     /// The last message of the source's.
     pub heard: At,
     pub told: Option<Told>,
+    /// Whether memory from earlier attempts stays, as the first Welcome said.
+    pub warm: bool,
     /// Ports whose state is not all loaded.
     pub pending: PortSet,
 }

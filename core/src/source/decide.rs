@@ -281,10 +281,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub(super) fn on_fence(&mut self, out: &mut Actions<SourceAction>) {
         let (doubt, held) = match self.state {
             State::GoSent(s) => {
-                (InDoubt { blackout: s.blackout, since: s.since, again: s.again, claiming: false }, false)
+                (InDoubt { blackout: s.blackout, since: s.since, again: s.again, claiming: false }, None)
             }
-            State::InDoubt(s) => (s, false),
-            State::Held { doubt, .. } => (doubt, true),
+            State::InDoubt(s) => (s, None),
+            State::Held { doubt, ended } => (doubt, Some(ended)),
             State::Idle { .. }
             | State::Opening { .. }
             | State::Greeting { .. }
@@ -318,7 +318,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         // Not durable: a restart would not know of it. The guest stays where it is.
         push(out, SourceAction::Note(Note::Alarm(Alarm::JournalFailed)));
         let doubt = InDoubt { again: now, claiming: false, ..s.doubt };
-        self.state = State::InDoubt(doubt);
+        self.state = match s.held {
+            Some(ended) => State::Held { doubt, ended },
+            None => State::InDoubt(doubt),
+        };
     }
 
     fn roll_back_decided(

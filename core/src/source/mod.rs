@@ -164,7 +164,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             | State::Sealed(_)
             | State::RollingBack(_) => Standing::Stopped,
             State::GoSent(_) | State::InDoubt(_) => Standing::InDoubt,
-            State::Fencing(s) if !s.held => Standing::InDoubt,
+            State::Fencing(s) if s.held.is_none() => Standing::InDoubt,
             State::Fencing(_) | State::Held { .. } => Standing::Held,
             State::Committing(_) | State::Releasing(_) | State::Committed { .. } => Standing::Moved,
         }

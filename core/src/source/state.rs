@@ -199,8 +199,8 @@ pub(super) struct InDoubt {
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Fencing {
     pub doubt: InDoubt,
-    /// Whether it came from `Held`.
-    pub held: bool,
+    /// The lost attempt, if it came from `Held`.
+    pub held: Option<Ended>,
 }
 
 /// The stop is being undone: devices first, then vCPUs.
