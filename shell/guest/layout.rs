@@ -17,7 +17,7 @@ pub const STACK_SIZE: u64 = 0x4000;
 pub const IMAGE: u64 = 0x2_0000;
 /// The image is no longer than this.
 pub const IMAGE_MAX: u64 = 0x2_0000;
-/// The page tables, as many as the memory needs; the working set begins behind them.
+/// The page tables, as many as the memory needs. The working set lies at the end of memory.
 pub const TABLES: u64 = 0x4_0000;
 /// Most vCPUs of one guest.
 pub const VCPUS_MAX: u64 = 4;

@@ -1,30 +1,16 @@
 //! The real guest under real KVM: it runs, beats, dirties at its rate, and moves between two VMMs without noticing.
 #![cfg(target_arch = "x86_64")]
 
+mod common;
+
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use common::{
+    assert_clean, assert_same_memory, copy_all, copy_runs, load_and_resume, print_times, resume, spec, stop,
+};
 use switchover_shell::dirty::{Bitmap, DirtySource, KvmDirtyBitmap};
-use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Vmm};
-
-fn spec(memory_mib: u64, working_mib: u64, rate: DirtyRate, vcpus: u8) -> KvmSpec {
-    KvmSpec { working_set: working_mib << 20, dirty_rate: rate, ..KvmSpec::new(memory_mib << 20, vcpus) }
-}
-
-fn resume(vmm: &Vmm) {
-    let answers: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.resume()).collect();
-    for answer in answers {
-        answer.wait().unwrap();
-    }
-}
-
-fn assert_clean(vmm: &Vmm) {
-    for vcpu in vmm.vcpus() {
-        assert_eq!(vcpu.died(), None);
-        let report = vcpu.report();
-        assert_eq!(report.first_failure, None, "vCPU {}: {report:?}", vcpu.index());
-    }
-}
+use switchover_shell::guest::kvm::{DirtyRate, Hooks, Vmm};
 
 #[test]
 fn each_vcpu_beats_a_thousand_times_a_second_and_dirties_at_its_rate() {
@@ -49,45 +35,6 @@ fn each_vcpu_beats_a_thousand_times_a_second_and_dirties_at_its_rate() {
     println!("dirtied {:.1} MiB/s of {} MiB/s", measured / f64::from(1 << 20), rate >> 20);
     assert!(vmm.entered());
     assert_clean(&vmm);
-}
-
-/// Stops all vCPUs at once; returns their states, and how long it took until the last was stopped and saved.
-fn stop(vmm: &Vmm) -> (Vec<Vec<u8>>, Duration) {
-    let from = Instant::now();
-    let stopped: Vec<_> = vmm.stop().into_iter().map(|answer| answer.wait().unwrap()).collect();
-    let last = stopped.iter().map(|stopped| stopped.saved_at).max().unwrap();
-    (stopped.iter().map(|stopped| stopped.state.to_vec()).collect(), last - from)
-}
-
-/// Gives the states to the vCPUs and lets them run; returns how long until the last was about to run.
-fn load_and_resume(vmm: &Vmm, states: &[Vec<u8>]) -> Duration {
-    let from = Instant::now();
-    let loads: Vec<_> =
-        vmm.vcpus().iter().zip(states).map(|(vcpu, state)| vcpu.load(state.clone())).collect();
-    for load in loads {
-        load.wait().unwrap();
-    }
-    let answers: Vec<_> = vmm.vcpus().iter().map(|vcpu| vcpu.resume()).collect();
-    let last = answers.into_iter().map(|answer| answer.wait().unwrap().at).max().unwrap();
-    last - from
-}
-
-fn copy_all(from: &Vmm, to: &Vmm) {
-    let mut page = 0;
-    from.memory().lend_all(|bytes| {
-        to.memory().write_pages(page, bytes).unwrap();
-        page += (bytes.len() / 4096) as u64;
-    });
-}
-
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
-}
-
-fn print_times(what: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
-    println!("{what}: p50 {p50:?} p99 {p99:?} max {:?} of {}", times[times.len() - 1], times.len());
 }
 
 #[test]
@@ -198,25 +145,4 @@ fn after_an_abort_the_log_goes_on() {
     load_and_resume(&to, &states);
     sleep(Duration::from_millis(20));
     assert_clean(&to);
-}
-
-fn copy_runs(from: &Vmm, to: &Vmm, dirty: &mut Bitmap) {
-    let mut buffer = vec![0u8; 64 * 4096];
-    while let Some(run) = dirty.take_run(0, 64) {
-        let part = &mut buffer[..run.pages as usize * 4096];
-        from.memory().copy_pages_to(run.first, part).unwrap();
-        to.memory().write_pages(run.first, part).unwrap();
-    }
-}
-
-fn assert_same_memory(left: &Vmm, right: &Vmm) {
-    let mut page = 0;
-    let mut other = vec![0u8; 1 << 20];
-    left.memory().lend_all(|bytes| {
-        right.memory().copy_pages_to(page, &mut other[..bytes.len()]).unwrap();
-        for (at, (l, r)) in bytes.chunks(4096).zip(other.chunks(4096)).enumerate() {
-            assert!(l == r, "page {} differs", page + at as u64);
-        }
-        page += (bytes.len() / 4096) as u64;
-    });
 }

@@ -120,21 +120,3 @@ fn install_handler() -> io::Result<()> {
         code => Err(io::Error::from_raw_os_error(code)),
     }
 }
-
-/// Lets timed waits of the calling thread end within a nanosecond of their time, not 50 us later as by default.
-pub fn precise_waits() {
-    // SAFETY: sets one number of the calling thread's.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1usize, 0usize, 0usize, 0usize) };
-}
-
-/// Puts a thread into the real-time class (`Some(priority)`, 1..=99) or back into the ordinary one.
-///
-/// # Errors
-/// `EPERM` where this process may not.
-pub fn set_realtime(tid: i32, priority: Option<i32>) -> io::Result<()> {
-    let class = if priority.is_some() { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
-    let param = libc::sched_param { sched_priority: priority.unwrap_or(0) };
-    // SAFETY: passes a number and a struct that outlives the call.
-    let done = unsafe { libc::sched_setscheduler(tid, class, &param) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}

@@ -8,7 +8,7 @@ use kvm_ioctls::VcpuFd;
 
 use super::error::KvmError;
 use super::layout::*;
-use super::spec::{DirtyRate, KvmSpec, work_first_page};
+use super::spec::{DirtyRate, KvmSpec};
 use crate::guest::memory::{GuestMemory, MemoryError, PAGE};
 
 /// The guest program, built by the crate's build script.
@@ -46,7 +46,8 @@ pub(super) fn lay_out(memory: &GuestMemory, spec: &KvmSpec, tsc_khz: u32) -> Res
     let param = |index: usize, value: u64| word(memory, PARAMS + index as u64 * 8, value);
     let per_second = u64::from(tsc_khz) * 1000;
     param(PARAM_VCPUS, spec.vcpus.into())?;
-    param(PARAM_WORK_FIRST, work_first_page(spec.memory))?;
+    // At the end of memory: a guest of tens of GiB then shows that all of them can be reached.
+    param(PARAM_WORK_FIRST, (spec.memory - spec.working_set) / PAGE as u64)?;
     param(PARAM_WORK_PAGES, spec.working_set / PAGE as u64)?;
     param(PARAM_TSC_KHZ, tsc_khz.into())?;
     param(

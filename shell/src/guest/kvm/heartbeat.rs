@@ -4,24 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-/// Which side runs the guest, as the witness is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Runner {
-    /// The side that the guest began on.
-    Source,
-    /// The side that it is moved to.
-    Destination,
-}
-
-impl Runner {
-    /// The word used on the wire.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Runner::Source => "source",
-            Runner::Destination => "destination",
-        }
-    }
-}
+use crate::words::Side;
 
 /// Told of each beat, on the vCPU's thread, which waits for it: it must neither block nor be slow.
 pub trait HeartbeatSink: Send {
@@ -46,7 +29,7 @@ impl UdpHeartbeat {
     ///
     /// # Errors
     /// No socket to be had, or no way to `to`.
-    pub fn new(to: SocketAddr, guest: &str, runner: Runner, vcpu: u8) -> io::Result<UdpHeartbeat> {
+    pub fn new(to: SocketAddr, guest: &str, runner: Side, vcpu: u8) -> io::Result<UdpHeartbeat> {
         let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let socket = UdpSocket::bind(any)?;
         socket.connect(to)?;
@@ -95,7 +78,7 @@ mod tests {
     fn a_beat_is_one_datagram_of_the_documented_form() {
         let witness = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut sink =
-            UdpHeartbeat::new(witness.local_addr().unwrap(), "a-1\"\n", Runner::Destination, 3).unwrap();
+            UdpHeartbeat::new(witness.local_addr().unwrap(), "a-1\"\n", Side::Destination, 3).unwrap();
         let room = sink.text.capacity();
         for count in [0, 7, 1234567890, u64::MAX] {
             sink.beat(count);

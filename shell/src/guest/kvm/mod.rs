@@ -25,9 +25,9 @@ pub use descriptor::{
     CPUID_MAX, CpuidEntry, DESCRIPTOR_MAX, GuestDescriptor, MemorySlot, Mismatch, SLOTS_MAX,
 };
 pub use error::{KvmError, VcpuError};
-pub use heartbeat::{HeartbeatSink, Runner, UdpHeartbeat};
+pub use heartbeat::{HeartbeatSink, UdpHeartbeat};
 pub use pending::Pending;
-pub use spec::{DEFAULT_BEAT_NS, DirtyRate, Heartbeats, Hooks, KvmSpec};
+pub use spec::{DEFAULT_BEAT_NS, DirtyRate, Heartbeats, Hooks, KvmSpec, own_memory};
 pub use state::{STATE_MAX, StateError};
 pub use stats::{SelfCheckFailure, VcpuReport};
 pub use vcpu::{Loaded, Resumed, Stopped, Vcpu};

@@ -15,8 +15,9 @@ use super::state::{StateFormat, msr_list};
 use super::stats::block_word;
 use super::vcpu::{Loaded, Request, Resumed, Shared, Stopped};
 use crate::guest::memory::GuestMemory;
-use crate::sys::kick::{Armed, precise_waits, set_realtime};
+use crate::sys::kick::Armed;
 use crate::sys::kvm as sys;
+use crate::sys::sched::{precise_waits, set_realtime};
 
 /// The longest wait that the guest may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(1);

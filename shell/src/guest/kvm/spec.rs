@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::descriptor::CpuidEntry;
 use super::error::KvmError;
-use super::heartbeat::Runner;
 use super::layout;
 use crate::guest::memory::PAGE;
+use crate::realtime::VCPU_PRIORITY;
+use crate::words::Side;
 
 /// How fast the guest dirties its working set, all vCPUs together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct KvmSpec {
     pub beat_period_ns: u64,
     /// The real-time priority (1..=99) that a vCPU's thread has from the request to stop until it runs again, and on a
     /// destination until it first runs. `None`: the ordinary class throughout. Where not permitted: as `None`.
-    pub urgent_priority: Option<i32>,
+    pub urgent_priority: Option<u8>,
 }
 
 impl KvmSpec {
@@ -49,7 +50,7 @@ impl KvmSpec {
             vcpus,
             cpuid: None,
             beat_period_ns: DEFAULT_BEAT_NS,
-            urgent_priority: Some(20),
+            urgent_priority: Some(VCPU_PRIORITY),
         }
     }
 
@@ -68,7 +69,7 @@ impl KvmSpec {
         if self.memory > 512 << 30 {
             return wrong("guest memory is at most 512 GiB".into());
         }
-        let own = work_first_page(self.memory) * PAGE as u64;
+        let own = own_memory(self.memory);
         if self.memory < own || self.working_set > self.memory - own {
             return wrong(format!(
                 "a working set of {} KiB does not fit into guest memory of {} KiB, of which the guest itself needs {} KiB: \
@@ -88,11 +89,9 @@ impl KvmSpec {
 /// 1250 beats a second: some way above the 1000 that are promised.
 pub const DEFAULT_BEAT_NS: u64 = 800_000;
 
-/// The working set's first page: behind the page tables, at a multiple of 2 MiB.
-pub(super) fn work_first_page(memory: u64) -> u64 {
-    let tables = 2 + memory.div_ceil(1 << 30);
-    let end = layout::TABLES + tables * PAGE as u64;
-    end.next_multiple_of(2 << 20) / PAGE as u64
+/// Bytes that the guest's program, stacks and page tables take, at the beginning of its memory.
+pub const fn own_memory(memory: u64) -> u64 {
+    layout::TABLES + (2 + memory.div_ceil(1 << 30)) * PAGE as u64
 }
 
 /// Where heartbeats go, and under which names.
@@ -103,7 +102,7 @@ pub struct Heartbeats {
     /// The guest's name.
     pub guest: String,
     /// Which side this VMM is.
-    pub runner: Runner,
+    pub runner: Side,
 }
 
 /// What the VMM calls, from its threads. Each must return at once.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::pending::{Answer, Pending, pending};
 use super::stats::{Stats, VcpuReport};
 use crate::guest::memory::GuestMemory;
-use crate::sys::kick::{Kick, set_realtime};
+use crate::sys::kick::Kick;
+use crate::sys::sched::set_realtime;
 
 /// A vCPU that has stopped.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ pub(super) struct Shared {
     pub index: u8,
     pub kick: Arc<Kick>,
     pub stats: Stats,
-    pub urgent_priority: Option<i32>,
+    pub urgent_priority: Option<u8>,
     queue: Mutex<VecDeque<Request>>,
     came: Condvar,
     waiting: AtomicBool,
@@ -61,7 +62,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(index: u8, stats: Stats, urgent_priority: Option<i32>) -> Shared {
+    pub(super) fn new(index: u8, stats: Stats, urgent_priority: Option<u8>) -> Shared {
         Shared {
             index,
             kick: Arc::default(),
