@@ -8,6 +8,8 @@ pub mod exit_code;
 pub mod faults;
 pub mod guest;
 pub mod journal;
+pub mod link;
+pub mod memory;
 pub mod realtime;
 pub mod record;
 pub mod run;

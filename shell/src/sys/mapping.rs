@@ -165,6 +165,18 @@ impl Mapping {
         if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// Gives the pages of a range back; they read as zeros afterwards.
+    ///
+    /// # Errors
+    /// What `madvise(MADV_DONTNEED)` says; `EINVAL` for locked memory.
+    pub fn discard(&self, at: usize, len: usize) -> io::Result<()> {
+        let start = self.pointer(at, len).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: a range of our own anonymous mapping, in which no Rust value lives: bytes become zeros, which is as
+        // if a guest had written them.
+        let done = unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// Which pages of a range are resident: bit 0 of each byte of `into`, one byte a page.
     ///
     /// # Errors

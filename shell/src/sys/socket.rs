@@ -20,6 +20,18 @@ pub fn notice_dead_peer(socket: impl AsFd, silence: Duration) -> io::Result<()> 
     set(&socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, probes.min(127))
 }
 
+/// Buffers of a bulk connection, in bytes, each way: enough that sender and receiver do not take turns.
+const BULK_BUFFER: libc::c_int = 4 << 20;
+
+/// Asks for large buffers. A host whose limits are lower gives what it allows, which costs speed and nothing else.
+pub fn bulk_buffers(socket: impl AsFd) {
+    let socket = socket.as_fd();
+    for option in [libc::SO_SNDBUF, libc::SO_RCVBUF] {
+        // Cannot fail for want of permission: the kernel cuts the value.
+        let _ = set(&socket, libc::SOL_SOCKET, option, BULK_BUFFER);
+    }
+}
+
 fn set(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: reads one integer, whose size is given.
     let done = unsafe {
