@@ -44,6 +44,12 @@ pub struct Verdict {
     pub go: Ns,
     /// The destination's resume.
     pub resume: Ns,
+    /// Where `stop` comes from.
+    pub stop_origin: Origin,
+    /// Where `save` comes from.
+    pub save_origin: Origin,
+    /// Where the destination's terms come from: `load`, `seal`, `resume`, and its part of `go`.
+    pub peer_origin: Origin,
     /// The bytes, rate and delay it was computed from.
     pub traffic: Traffic,
     /// The latest offset of `Go`; zero where the limit leaves none.
@@ -116,6 +122,9 @@ pub fn judge<const V: usize, const D: usize>(
         ready: there_and_back.or_longer(own.journal.time),
         go: traffic.delay.plus(peer.claim.plus(peer.journal).stretched(rho)),
         resume: peer.resume.stretched(rho),
+        stop_origin: own.origins().0,
+        save_origin: own.origins().1,
+        peer_origin: peer.origin,
         traffic,
         go_by: schedule.map_or(Ns::ZERO, |s| s.go_by),
         reserve: inputs.reserve(),

@@ -136,6 +136,12 @@ impl<const V: usize, const D: usize> SourceContracts<V, D> {
         ports.map(|port| self.of(port, op)).fold(Ns::ZERO, Ns::or_longer)
     }
 
+    /// Where stop and save of the first vCPU port come from: they stand for all in a verdict.
+    pub fn origins(&self) -> (Origin, Origin) {
+        let first = self.vcpus.first();
+        first.map_or_else(Default::default, |terms| (terms.stop.origin, terms.save.origin))
+    }
+
     /// Quiesce, vCPU stop, device stop: one after the other, ports of one kind at once.
     pub fn stop(&self) -> Ns {
         let ports = self.ports();
@@ -218,6 +224,7 @@ impl<const V: usize, const D: usize> DestinationContracts<V, D> {
             resume: self.resume(),
             timer: self.timer.time,
             drift,
+            origin: self.vcpus.first().map_or(Origin::Declared, |terms| terms.resume.origin),
         }
     }
 }
@@ -239,6 +246,8 @@ pub struct PeerTerms {
     pub timer: Ns,
     /// The destination's declared clock drift.
     pub drift: Ppm,
+    /// Where its times come from.
+    pub origin: Origin,
 }
 
 impl PeerTerms {
