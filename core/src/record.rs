@@ -26,6 +26,8 @@ pub struct PhaseRow {
     pub planned: Ns,
     /// What it took.
     pub measured: Ns,
+    /// When it ended, on the recorder's clock.
+    pub ended: At,
 }
 
 /// Everything that is kept of one attempt: up to `P` phases.
@@ -121,7 +123,7 @@ impl<const P: usize> Recorder<P> {
             }
             Note::Stopping => current.stopping = Some(now),
             Note::Phase { side, port, phase, planned, measured } => {
-                let row = PhaseRow { side, port, phase, planned, measured };
+                let row = PhaseRow { side, port, phase, planned, measured, ended: now };
                 if current.phases.push(row).is_err() {
                     current.phases_left_out = current.phases_left_out.saturating_add(1);
                 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use switchover_core::port as core_port;
 
 /// A word that is none of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -226,6 +227,48 @@ impl Serialize for Port {
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl From<core_port::Side> for Side {
+    fn from(side: core_port::Side) -> Self {
+        match side {
+            core_port::Side::Source => Side::Source,
+            core_port::Side::Destination => Side::Destination,
+        }
+    }
+}
+
+impl From<core_port::Phase> for Phase {
+    fn from(phase: core_port::Phase) -> Self {
+        match phase {
+            core_port::Phase::Hello => Phase::Hello,
+            core_port::Phase::Precopy => Phase::Precopy,
+            core_port::Phase::Stop => Phase::Stop,
+            core_port::Phase::Save => Phase::Save,
+            core_port::Phase::Transfer => Phase::Transfer,
+            core_port::Phase::Load => Phase::Load,
+            core_port::Phase::Seal => Phase::Seal,
+            core_port::Phase::Ready => Phase::Ready,
+            core_port::Phase::Go => Phase::Go,
+            core_port::Phase::Resume => Phase::Resume,
+            core_port::Phase::Rollback => Phase::Rollback,
+        }
+    }
+}
+
+impl From<core_port::Port> for Port {
+    /// All vCPU ports are `vcpus`: this shell puts all vCPUs of a guest into one.
+    fn from(port: core_port::Port) -> Self {
+        match port {
+            core_port::Port::Vcpus(_) => Port::Vcpus,
+            core_port::Port::Device(number) => Port::Device(number),
+            core_port::Port::Memory => Port::Memory,
+            core_port::Port::Link => Port::Link,
+            core_port::Port::Journal => Port::Journal,
+            core_port::Port::Arbiter => Port::Arbiter,
+            core_port::Port::Peer => Port::Peer,
+        }
     }
 }
 

@@ -211,18 +211,17 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         match self.state {
             State::Stopping(s) if now > s.blackout.stopped_by() => {
                 let waiting = self.waiting(now.since(s.since), s.pending, s.stage.op());
-                self.abort(now, Reason::Doomed, s.blackout.offender(waiting), out);
+                self.doomed(now, &s.blackout, waiting, out);
             }
             State::Saving(s) if now > s.blackout.transferred_by() => {
                 let waited = now.since(s.since);
-                let waiting = self.waiting(waited, s.pending, Op::Save).or_else(|| {
-                    let by = waited.minus(self.planned_transfer(&s.blackout));
-                    Some(Overrun { blame: own(Port::Link, Phase::Transfer), by })
-                });
-                self.abort(now, Reason::Doomed, s.blackout.offender(waiting), out);
+                let waiting = self.waiting(waited, s.pending, Op::Save);
+                let waiting = waiting.or(Some(self.transferring(&s.blackout, waited)));
+                self.doomed(now, &s.blackout, waiting, out);
             }
             State::Sealing(s) if now > s.blackout.transferred_by() => {
-                self.abort(now, Reason::Doomed, Some(own(Port::Link, Phase::Transfer)), out);
+                let waiting = self.transferring(&s.blackout, now.since(s.since));
+                self.doomed(now, &s.blackout, Some(waiting), out);
             }
             State::Sealed(s) if now > s.blackout.go_by() => {
                 let (blame, guessed) = match (s.ready, s.may_go) {
@@ -252,16 +251,36 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
     }
 
+    /// Aborts, and notes what was being waited for as far as it went.
+    fn doomed(
+        &mut self,
+        now: At,
+        blackout: &Blackout,
+        waiting: Option<Overrun>,
+        out: &mut Actions<SourceAction>,
+    ) {
+        if let Some(Overrun { blame, planned, by }) = waiting {
+            push(out, phase(blame.port, blame.phase, planned, planned.plus(by)));
+        }
+        self.abort(now, Reason::Doomed, blackout.offender(waiting), out);
+    }
+
     /// The port that has been waited for the longest beyond its contract.
     fn waiting(&self, waited: Ns, pending: PortSet, op: Op) -> Option<Overrun> {
         let mut worst: Option<Overrun> = None;
         for port in pending {
-            let by = waited.minus(self.config.contracts.of(port, op));
+            let planned = self.config.contracts.of(port, op);
+            let by = waited.minus(planned);
             if worst.is_none_or(|worst| by > worst.by) {
-                worst = Some(Overrun { blame: own(port, op.phase()), by });
+                worst = Some(Overrun { blame: own(port, op.phase()), planned, by });
             }
         }
         worst
+    }
+
+    fn transferring(&self, blackout: &Blackout, waited: Ns) -> Overrun {
+        let planned = self.planned_transfer(blackout);
+        Overrun { blame: own(Port::Link, Phase::Transfer), planned, by: waited.minus(planned) }
     }
 
     /// What the transfer was planned to take: the rest after the stop, less the others.

@@ -52,6 +52,9 @@ pub(super) struct Blackout {
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Overrun {
     pub blame: Blame,
+    /// The contract.
+    pub planned: Ns,
+    /// How far beyond it.
     pub by: Ns,
 }
 
@@ -85,7 +88,7 @@ impl Blackout {
         let by = measured.minus(planned);
         let more = self.worst.is_none_or(|worst| by > worst.by);
         if by > Ns::ZERO && more {
-            self.worst = Some(Overrun { blame, by });
+            self.worst = Some(Overrun { blame, planned, by });
         }
     }
 }

@@ -3,8 +3,12 @@
 //! Faults are injected in the ports, never in the machines (\[SW-80\]): the machine under test is the machine in use. `spec`
 //! reads and prints one fault, `list` holds all of a run; ports ask a [`Faults`] whether the moment has come.
 
+mod hold;
 mod list;
+mod ports;
 mod spec;
 
+pub use hold::{AttemptNumber, Hold, Injection};
 pub use list::{FaultConflict, Faults};
+pub use ports::{StallingMemory, StallingVcpus};
 pub use spec::{Copies, Corruptible, Droppable, Fault, Kind, SpecError, Stall, When};

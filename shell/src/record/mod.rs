@@ -15,10 +15,12 @@
 //! Not here: how the machines record an attempt (fixed size, no allocation), and drawing ([`ui`](crate::ui)).
 
 mod attempt;
+mod core;
 mod file;
 mod run;
 
 pub use attempt::{Admission, AttemptRecord, Offender, PhaseRecord, Scheduling, Term, attempt_id};
+pub use core::{admission, id};
 pub(crate) use file::replace_file;
 pub use file::write_record;
 pub use run::{Outcome, RunRecord, RunsOn, VERSION};

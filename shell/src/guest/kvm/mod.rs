@@ -5,8 +5,10 @@
 //! What it is not: a VMM for operating systems. There are no devices, no interrupt controller and no firmware.
 
 mod boot;
+mod calibrate;
 mod cpuid;
 mod descriptor;
+mod destination_port;
 mod error;
 mod heartbeat;
 #[path = "../../../guest/layout.rs"]
@@ -15,18 +17,22 @@ mod heartbeat;
 mod layout;
 mod pending;
 mod run;
+mod source_port;
 mod spec;
 mod state;
 mod stats;
 mod vcpu;
 mod vmm;
 
+pub use calibrate::{CalibrateError, VcpuTimes, calibrate};
 pub use descriptor::{
     CPUID_MAX, CpuidEntry, DESCRIPTOR_MAX, GuestDescriptor, MemorySlot, Mismatch, SLOTS_MAX,
 };
+pub use destination_port::KvmDestinationVcpus;
 pub use error::{KvmError, VcpuError};
 pub use heartbeat::{HeartbeatSink, UdpHeartbeat};
 pub use pending::Pending;
+pub use source_port::KvmSourceVcpus;
 pub use spec::{DEFAULT_BEAT_NS, DirtyRate, Heartbeats, Hooks, KvmSpec, own_memory};
 pub use state::{STATE_MAX, StateError};
 pub use stats::{SelfCheckFailure, VcpuReport};
