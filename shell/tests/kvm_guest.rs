@@ -47,13 +47,16 @@ fn it_moves_back_and_forth_and_goes_on_exactly() {
     vmms[1].descriptor().covers(vmms[0].descriptor()).unwrap();
     vmms[1].memory().populate(2).unwrap();
     resume(&vmms[0]);
-    let (mut stops, mut loads) = (Vec::new(), Vec::new());
+    let (mut kicks, mut stops, mut loads) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts = vec![0; 2];
     for round in 0..100 {
         let (from, to) = (&vmms[round % 2], &vmms[(round + 1) % 2]);
         sleep(Duration::from_millis(3 + round as u64 % 4));
-        let (states, took) = stop(from);
-        stops.push(took);
+        let asked = Instant::now();
+        let stopped: Vec<_> = from.stop().into_iter().map(|answer| answer.wait().unwrap()).collect();
+        kicks.extend(stopped.iter().map(|vcpu| vcpu.at - asked));
+        stops.push(stopped.iter().map(|vcpu| vcpu.saved_at - asked).max().unwrap());
+        let states: Vec<_> = stopped.iter().map(|vcpu| vcpu.state.to_vec()).collect();
         assert!(states.iter().all(|state| state.len() <= switchover_shell::guest::kvm::STATE_MAX));
         let at_stop: Vec<u64> = from.vcpus().iter().map(|vcpu| vcpu.report().count).collect();
         copy_all(from, to);
@@ -73,6 +76,7 @@ fn it_moves_back_and_forth_and_goes_on_exactly() {
     assert_clean(&vmms[0]);
     assert_clean(&vmms[1]);
     println!("state: {} bytes", stop(&vmms[0]).0[0].len());
+    print_times("kick", kicks);
     print_times("stop and save of 2 vCPUs", stops);
     print_times("load and resume of 2 vCPUs", loads);
 }

@@ -109,17 +109,24 @@ impl GuestMemory {
     /// # Errors
     /// The kernel's refusal. Nothing is lost then: pages become resident as they are touched.
     pub fn populate(&self, threads: usize) -> Result<(), MemoryError> {
-        const STEP: u64 = 64 << 20;
-        let steps = self.len().div_ceil(STEP);
-        let next = std::sync::atomic::AtomicU64::new(0);
+        self.populate_run(PageRun { first: 0, pages: self.pages() }, threads)
+    }
+
+    /// As [`GuestMemory::populate`], for a run of pages.
+    ///
+    /// # Errors
+    /// Pages outside, or the kernel's refusal.
+    pub fn populate_run(&self, run: PageRun, threads: usize) -> Result<(), MemoryError> {
+        const STEP: usize = 64 << 20;
+        let (start, len) = self.range(run.first, run.pages)?;
+        let next = std::sync::atomic::AtomicUsize::new(0);
         let work = || {
             loop {
-                let step = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                if step >= steps {
+                let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed).saturating_mul(STEP);
+                if at >= len {
                     return Ok(());
                 }
-                let at = step * STEP;
-                self.map.populate_write(at as usize, STEP.min(self.len() - at) as usize)?;
+                self.map.populate_write(start + at, STEP.min(len - at))?;
             }
         };
         thread::scope(|scope| {

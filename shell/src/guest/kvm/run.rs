@@ -57,6 +57,7 @@ enum Left {
     Again,
     /// The guest has nothing to do until then.
     Wait(Instant),
+    Refused(String),
     Died(String),
 }
 
@@ -119,10 +120,17 @@ impl Runner {
         shared.stats.running.store(true, Ordering::Release);
         while !shared.asked() {
             // Before the entry: an observer may hold this true too early, never too late.
-            shared.stats.entered.store(true, Ordering::Release);
+            let entered_before = shared.stats.entered.swap(true, Ordering::AcqRel);
             match self.enter() {
                 Left::Again => {}
                 Left::Wait(until) => shared.wait_until(until),
+                Left::Refused(why) => {
+                    // The processor would not take the state: not one instruction was executed by this entry.
+                    shared.stats.entered.store(entered_before, Ordering::Release);
+                    shared.set_died(&why);
+                    self.phase = Phase::Dead(why);
+                    break;
+                }
                 Left::Died(why) => {
                     shared.set_died(&why);
                     self.phase = Phase::Dead(why);
@@ -156,7 +164,7 @@ impl Runner {
             Ok(VcpuExit::Intr) => self.kicked(),
             Err(error) if error.errno() == libc::EINTR || error.errno() == libc::EAGAIN => self.kicked(),
             Ok(VcpuExit::FailEntry(reason, cpu)) => {
-                Left::Died(format!("the guest's state cannot be entered (reason {reason:#x}, CPU {cpu})"))
+                Left::Refused(format!("the guest's state cannot be entered (reason {reason:#x}, CPU {cpu})"))
             }
             Ok(VcpuExit::Shutdown) => Left::Died(self.describe("the guest faulted")),
             Ok(other) => {

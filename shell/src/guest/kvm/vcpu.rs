@@ -182,7 +182,8 @@ impl Vcpu {
         answer
     }
 
-    /// Whether it may have executed an instruction under this VMM. False is certain; true may be one entry early.
+    /// Whether it may have executed an instruction under this VMM (what [SW-53] asks). False is certain; true is set just
+    /// before the first entry, and taken back should the processor refuse it.
     pub fn entered(&self) -> bool {
         self.shared.stats.entered.load(Ordering::Acquire)
     }

@@ -1,5 +1,6 @@
 //! The VM: memory, vCPUs and what they share.
 
+use std::ffi::CStr;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use super::spec::{Hooks, KvmSpec};
 use super::state::{MSRS_MAX, StateFormat, msr_list};
 use super::stats::Stats;
 use super::vcpu::{Shared, Stopped, Vcpu};
+use crate::dirty::PageRun;
 use crate::guest::memory::{GuestMemory, PAGE};
 use crate::sys::kvm as sys;
 
@@ -130,6 +132,9 @@ impl Vmm {
         });
         if fresh {
             boot::lay_out(&memory, spec, khz)?;
+            // A host's first-touch faults would hold back the first round of dirtying.
+            let pages = spec.working_set / PAGE as u64;
+            memory.populate_run(PageRun { first: memory.pages() - pages, pages }, 2)?;
             for (fd, index) in fds.iter().zip(0u8..) {
                 boot::set_registers(fd, index)?;
             }
@@ -184,7 +189,11 @@ fn heartbeat(hooks: &Hooks, vcpu: u8) -> Result<Option<Box<dyn HeartbeatSink>>, 
 }
 
 fn open() -> Result<Kvm, KvmError> {
-    let kvm = Kvm::new().map_err(|error| match error.errno() {
+    open_at(c"/dev/kvm")
+}
+
+fn open_at(path: &CStr) -> Result<Kvm, KvmError> {
+    let kvm = Kvm::new_with_path(path).map_err(|error| match error.errno() {
         libc::ENOENT | libc::ENXIO | libc::ENODEV => KvmError::Absent,
         libc::EACCES | libc::EPERM => KvmError::NotPermitted,
         _ => KvmError::call("opening /dev/kvm")(error),
@@ -280,4 +289,18 @@ fn boot_id() -> [u8; 16] {
             std::str::from_utf8(digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(0);
     }
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_kvm_is_told_what_to_do() {
+        let absent = open_at(c"/dev/no-such-kvm").unwrap_err();
+        assert!(matches!(absent, KvmError::Absent));
+        assert!(absent.to_string().contains("load the kvm_intel or kvm_amd module"));
+        // Something else by that name.
+        assert!(matches!(open_at(c"/dev/null").unwrap_err(), KvmError::Lacks("API version 12")));
+    }
 }
