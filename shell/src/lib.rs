@@ -10,6 +10,7 @@ pub mod guest;
 pub mod journal;
 pub mod link;
 pub mod memory;
+pub mod reactor;
 pub mod realtime;
 pub mod record;
 pub mod run;

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::Receiver;
 
 use heapless::Vec as Bounded;
@@ -19,6 +19,7 @@ use switchover_core::hal::{Link, LinkDown, LinkInput};
 use switchover_core::id::JournalId;
 use switchover_core::wire::message::{Envelope, ToDestination, ToSource};
 
+use super::bulk::BulkHandle;
 use super::connector::Connector;
 use super::framed::Framed;
 use super::lobby::Served;
@@ -30,18 +31,25 @@ const ASKING_MAX: usize = 4;
 
 /// The end of the bulk connection that this process has. Its methods are called on the loop's thread and do not wait.
 pub trait BulkEnd {
-    /// A new connection; an earlier one is of no use any more.
+    /// A new connection; an earlier one is of no use any more. One that is over is shut down by the link.
     fn attach(&mut self, stream: TcpStream);
-    /// The connection is over: stop what is under way on it.
-    fn detach(&mut self);
-    /// Why the connection is of no use any more, if so. An end that was not in use does not look.
+    /// Why the connection is of no use any more, if so.
     fn broken(&mut self) -> Option<String>;
+}
+
+impl BulkEnd for BulkHandle {
+    fn attach(&mut self, stream: TcpStream) {
+        BulkHandle::attach(self, stream);
+    }
+
+    fn broken(&mut self) -> Option<String> {
+        self.try_broken().map(|broken| broken.to_string())
+    }
 }
 
 /// A process that moves no memory of its own: for tests.
 impl BulkEnd for () {
     fn attach(&mut self, _: TcpStream) {}
-    fn detach(&mut self) {}
     fn broken(&mut self) -> Option<String> {
         None
     }
@@ -102,6 +110,8 @@ struct Live {
     framed: Framed,
     peer: Peer,
     number: u64,
+    /// The bulk connection beside it: to shut it down, since its threads have the other handle.
+    bulk: Option<TcpStream>,
     /// Nothing can be sent any more; what has come is still to be read.
     deaf: Option<Trouble>,
 }
@@ -177,7 +187,9 @@ impl<Out: Spoken, In: Heard, B: BulkEnd> ControlLink<Out, In, B> {
                 return;
             }
         };
-        let live = Live { framed, peer: session.peer, number: session.number, deaf: None };
+        // Without a second handle it is closed all the same, once its threads have noticed.
+        let bulk = session.bulk.as_ref().and_then(|bulk| bulk.try_clone().ok());
+        let live = Live { framed, peer: session.peer, number: session.number, bulk, deaf: None };
         if answers_only {
             // The same source asking anew replaces itself, and a crowd its eldest.
             let same = self.asking.iter().position(|asks| asks.peer.journal == live.peer.journal);
@@ -201,7 +213,10 @@ impl<Out: Spoken, In: Heard, B: BulkEnd> ControlLink<Out, In, B> {
     /// Both connections are over.
     fn down(&mut self, why: Trouble) {
         if let Some(main) = self.main.take() {
-            self.bulk.detach();
+            if let Some(bulk) = main.bulk {
+                // Fails if the peer was faster.
+                let _ = bulk.shutdown(Shutdown::Both);
+            }
             self.ended(main.number, why);
             self.news.push_back(LinkInput::Down);
         }

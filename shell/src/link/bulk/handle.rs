@@ -189,6 +189,14 @@ impl BulkHandle {
         self.0.published.with(|published| published.broken.clone())
     }
 
+    /// As [`BulkHandle::broken`], for the loop: `None` also when it cannot be read just now, and then the loop is woken.
+    pub fn try_broken(&self) -> Option<Broken> {
+        if self.0.attached.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.0.published.try_with(|published, _| published.broken.clone())?
+    }
+
     /// Why guest memory could not be read, if it could not.
     pub fn memory_failed(&self) -> Option<String> {
         self.0.published.with(|published| published.memory_failed.clone())

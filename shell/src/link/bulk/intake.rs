@@ -85,6 +85,11 @@ impl Intake {
         self.arrived.try_with(|arrived, _| arrived.clone())
     }
 
+    /// As [`Intake::broken`], for the loop: `None` also when it cannot be read just now, and then the loop is woken.
+    pub(crate) fn try_broken(&self) -> Option<Broken> {
+        self.arrived.try_with(|arrived, _| arrived.broken.clone())?
+    }
+
     /// Why no more will come. May wait for as long as a few words take to be written.
     pub(crate) fn broken(&self) -> Option<Broken> {
         self.arrived.with(|arrived| arrived.broken.clone())
