@@ -36,7 +36,9 @@ pub struct Verdict {
     pub transfer: Ns,
     /// Loading states.
     pub load: Ns,
-    /// Verifying; devices leave RESUMING.
+    /// Sealing on the source.
+    pub own_seal: Ns,
+    /// Verifying on the destination; devices leave RESUMING.
     pub seal: Ns,
     /// Sealed's and Ready's way, or the source's journal if that takes longer.
     pub ready: Ns,
@@ -65,7 +67,7 @@ pub struct Verdict {
 impl Verdict {
     /// All that comes before `Go` is sent.
     pub fn work(&self) -> Ns {
-        self.stop.plus(self.save).plus(self.transfer).plus(self.load).plus(self.seal).plus(self.ready)
+        self.stop.plus(Rest::from(self).after_stop)
     }
 
     /// The predicted downtime.
@@ -83,10 +85,12 @@ impl Verdict {
 /// decide whether an attempt is doomed.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Rest {
-    /// After the stop: save, transfer, load, seal, ready.
+    /// After the stop: save, transfer, and what follows.
     pub after_stop: Ns,
-    /// After save and transfer: load, seal, ready.
+    /// After save and transfer: the source's seal, and what follows.
     pub after_transfer: Ns,
+    /// After the source's seal: load, the destination's seal, ready.
+    pub after_seal: Ns,
 }
 
 /// Judges one moment. Returns the verdict, and the schedule where the limit leaves one.
@@ -117,6 +121,7 @@ pub fn judge<const V: usize, const D: usize>(
         stop: own.stop(),
         save: own.save(),
         transfer: traffic.rate.time_for(traffic.left),
+        own_seal: own.seal.time,
         load: peer.load.stretched(rho),
         seal: peer.seal.stretched(rho),
         ready: there_and_back.or_longer(own.journal.time),
@@ -138,7 +143,9 @@ pub fn judge<const V: usize, const D: usize>(
 
 impl From<&Verdict> for Rest {
     fn from(verdict: &Verdict) -> Self {
-        let after_transfer = verdict.load.plus(verdict.seal).plus(verdict.ready);
-        Self { after_stop: verdict.save.plus(verdict.transfer).plus(after_transfer), after_transfer }
+        let after_seal = verdict.load.plus(verdict.seal).plus(verdict.ready);
+        let after_transfer = verdict.own_seal.plus(after_seal);
+        let after_stop = verdict.save.plus(verdict.transfer).plus(after_transfer);
+        Self { after_stop, after_transfer, after_seal }
     }
 }

@@ -150,7 +150,7 @@ impl<const V: usize, const D: usize> SourceConfig<V, D> {
         self.cadence.check()?;
         self.layout.check(self.contracts.vcpus.len(), self.contracts.devices.len())?;
         let c = &self.contracts;
-        let own = [c.journal.time, c.timer.time, c.claim.time, c.link.delay.time];
+        let own = [c.seal.time, c.journal.time, c.timer.time, c.claim.time, c.link.delay.time];
         let sums = [c.stop(), c.save(), c.rollback()];
         if own.into_iter().chain(sums).any(|time| time > DURATION_MAX) {
             return Err(ConfigError::ContractTooLong);

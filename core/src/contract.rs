@@ -98,6 +98,8 @@ pub struct SourceContracts<const V: usize, const D: usize> {
     pub vcpus: Vec<SourceTerms, V>,
     /// Each device.
     pub devices: Vec<SourceTerms, D>,
+    /// Sealing what was sent; with `--verify`, hashing all memory.
+    pub seal: Term,
     /// A journal write (J_s).
     pub journal: Term,
     /// How late a timer may call (W_s).

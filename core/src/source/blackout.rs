@@ -159,7 +159,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             out,
             SourceAction::Write(record(RecordKind::MayGo, attempt.id, attempt.peer, attempt.incarnation)),
         );
-        push(out, phase(Port::Memory, Phase::Seal, Ns::ZERO, now.since(s.since)));
+        push(out, phase(Port::Memory, Phase::Seal, self.config.contracts.seal.time, now.since(s.since)));
     }
 
     // [SW-23]
@@ -183,7 +183,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         if s.ready.is_none() {
             // A lease cannot be longer than the one that was asked for.
             s.ready = Some(Lease { read: now, left: left.or_shorter(s.blackout.schedule.lease) });
-            push(out, phase(Port::Link, Phase::Ready, s.blackout.rest.after_transfer, now.since(s.since)));
+            push(out, phase(Port::Link, Phase::Ready, s.blackout.rest.after_seal, now.since(s.since)));
         }
         self.try_go(now, s, out);
     }
@@ -219,8 +219,16 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 let waiting = waiting.or(Some(self.transferring(&s.blackout, waited)));
                 self.doomed(now, &s.blackout, waiting, out);
             }
-            State::Sealing(s) if now > s.blackout.transferred_by() => {
-                let waiting = self.transferring(&s.blackout, now.since(s.since));
+            State::Sealing(s) if now > s.blackout.sealed_by() => {
+                let planned = self.config.contracts.seal.time;
+                let by = now.since(s.since).minus(planned);
+                // Where sealing itself takes no time, it is the wire that is waited for.
+                let blame = if planned == Ns::ZERO {
+                    own(Port::Link, Phase::Transfer)
+                } else {
+                    own(Port::Memory, Phase::Seal)
+                };
+                let waiting = Overrun { blame, planned, by };
                 self.doomed(now, &s.blackout, Some(waiting), out);
             }
             State::Sealed(s) if now > s.blackout.go_by() => {

@@ -136,7 +136,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::Precopy(s) => Some(self.precopy_deadline(&s)),
             State::Stopping(s) => Some(s.blackout.stopped_by().just_after()),
             State::Saving(s) => Some(s.blackout.transferred_by().just_after()),
-            State::Sealing(s) => Some(s.blackout.transferred_by().just_after()),
+            State::Sealing(s) => Some(s.blackout.sealed_by().just_after()),
             State::Sealed(s) => Some(s.blackout.go_by().just_after()),
             State::GoSent(s) => Some(s.answer_by.just_after().or_earlier(s.again)),
             State::InDoubt(s) => Some(s.again),

@@ -73,6 +73,11 @@ impl Blackout {
         self.go_by().minus(self.rest.after_transfer)
     }
 
+    /// The latest end of the source's seal that leaves the rest its contracts.
+    pub(super) fn sealed_by(&self) -> At {
+        self.go_by().minus(self.rest.after_seal)
+    }
+
     /// Who is to be named when time ran out: whoever is waited for, or an earlier port if
     /// that went further over its contract.
     // [SW-24]

@@ -23,6 +23,7 @@
 //!
 //! Not here: what the machines make of contracts, and how they are calibrated or learned.
 
+mod core;
 mod read;
 mod write;
 
@@ -34,6 +35,7 @@ use std::time::Duration;
 use crate::words;
 use crate::words::{Phase, Port, Side};
 
+pub use core::Calibrated;
 pub use read::ContractError;
 
 /// The version of the file's form.

@@ -4,6 +4,7 @@
 //! reads and prints one fault, `list` holds all of a run; ports ask a [`Faults`] whether the moment has come.
 
 mod hold;
+mod kill;
 mod list;
 mod ports;
 mod spec;

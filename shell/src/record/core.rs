@@ -124,7 +124,7 @@ pub fn admission(verdict: &Verdict) -> Admission {
             Term::time("save", verdict.save.get(), verdict.save_origin.into()),
             transfer,
             Term::time("load", verdict.load.get(), peer),
-            Term::time("seal", verdict.seal.get(), peer),
+            Term::time("seal", verdict.own_seal.plus(verdict.seal).get(), peer),
             Term::time("ready", verdict.ready.get(), delay),
             Term::time("go", verdict.go.get(), delay),
             Term::time("resume", verdict.resume.get(), peer),

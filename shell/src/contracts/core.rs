@@ -1,0 +1,141 @@
+//! Contracts in the core's terms: what a file says first, then what was calibrated, then a default that is declared.
+
+use std::time::Duration;
+
+use switchover_core::contract::{
+    DestinationContracts, DestinationTerms, LinkTerms, Origin, SourceContracts, SourceTerms, Term,
+};
+use switchover_core::time::Ns;
+use switchover_core::units::BytesPerSecond;
+
+use super::{Known, Provenance, SideContracts, Worst};
+use crate::units::nanoseconds;
+use crate::words::{Phase, Port};
+
+/// What was measured before the guest ran, each the longest of all rounds, doubled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calibrated {
+    /// All vCPUs out of the guest, their states taken.
+    pub stop: Option<Ns>,
+    /// All vCPUs running again.
+    pub resume: Option<Ns>,
+    /// All vCPUs with a state.
+    pub load: Option<Ns>,
+    /// A journal write.
+    pub journal: Option<Ns>,
+    /// How late a timer calls.
+    pub timer: Option<Ns>,
+}
+
+/// Before the first ping there is no round trip: a millisecond is a slow LAN's.
+const DELAY: Ns = Ns::from_millis(1);
+/// Before the first round there is no rate: half of what gigabit Ethernet carries.
+const RATE: BytesPerSecond = BytesPerSecond::new(60_000_000);
+/// Handing states over, or comparing digests, for whoever has not calibrated: a few system calls and wake-ups.
+const HAND_OVER: Ns = Ns::from_millis(1);
+/// At which both sides hash memory under `--verify`: a third of what one core of a current machine does.
+const HASH_RATE: BytesPerSecond = BytesPerSecond::new(3_000_000_000);
+
+fn term(file: Option<Worst>, calibrated: Option<Ns>, declared: Ns) -> Term {
+    match (file, calibrated) {
+        (Some(known), _) => {
+            Term { time: Ns::new(nanoseconds(known.value)), origin: Origin::from(known.source) }
+        }
+        (None, Some(time)) => Term::calibrated(time),
+        (None, None) => Term::declared(declared),
+    }
+}
+
+impl SideContracts {
+    /// A source with one vCPU port. `hashed`: bytes to hash for `--verify`.
+    #[must_use]
+    pub fn source<const V: usize, const D: usize>(
+        &self,
+        calibrated: &Calibrated,
+        hashed: Option<u64>,
+    ) -> SourceContracts<V, D> {
+        let of = |phase, calibrated, declared| term(self.worst(Port::Vcpus, phase), calibrated, declared);
+        let vcpus = SourceTerms {
+            quiesce: Term::default(),
+            stop: of(Phase::Stop, calibrated.stop, HAND_OVER),
+            save: of(Phase::Save, None, HAND_OVER),
+            rollback: of(Phase::Rollback, calibrated.resume, HAND_OVER),
+        };
+        let rate = self.rate.map_or((RATE, Origin::Declared), |known| {
+            (BytesPerSecond::new(known.value), Origin::from(known.source))
+        });
+        SourceContracts {
+            vcpus: core::iter::once(vcpus).collect(),
+            devices: heapless::Vec::new(),
+            seal: hash_term(self.worst(Port::Memory, Phase::Seal), hashed, Ns::ZERO),
+            journal: term(self.journal_write, calibrated.journal, HAND_OVER),
+            timer: term(self.timer_lateness, calibrated.timer, HAND_OVER),
+            claim: term(self.arbiter_claim, None, Ns::ZERO),
+            link: LinkTerms { delay: term(self.round_trip, None, DELAY), rate: rate.0, rate_origin: rate.1 },
+        }
+    }
+
+    /// A destination with one vCPU port. `hashed`: bytes to hash for `--verify`.
+    #[must_use]
+    pub fn destination<const V: usize, const D: usize>(
+        &self,
+        calibrated: &Calibrated,
+        hashed: Option<u64>,
+    ) -> DestinationContracts<V, D> {
+        let of = |phase, calibrated, declared| term(self.worst(Port::Vcpus, phase), calibrated, declared);
+        let vcpus = DestinationTerms {
+            load: of(Phase::Load, calibrated.load, HAND_OVER),
+            settle: Term::default(),
+            resume: of(Phase::Resume, calibrated.resume, HAND_OVER),
+        };
+        DestinationContracts {
+            vcpus: core::iter::once(vcpus).collect(),
+            devices: heapless::Vec::new(),
+            verify: hash_term(self.worst(Port::Memory, Phase::Seal), hashed, HAND_OVER),
+            journal: term(self.journal_write, calibrated.journal, HAND_OVER),
+            timer: term(self.timer_lateness, calibrated.timer, HAND_OVER),
+            claim: term(self.arbiter_claim, None, Ns::ZERO),
+        }
+    }
+
+    /// What a source knows at the end, for the file.
+    #[must_use]
+    pub fn of_source<const V: usize, const D: usize>(contracts: &SourceContracts<V, D>) -> Self {
+        let mut side = SideContracts::default();
+        if let Some(vcpus) = contracts.vcpus.first() {
+            side.set(Port::Vcpus, Phase::Stop, known(vcpus.stop));
+            side.set(Port::Vcpus, Phase::Save, known(vcpus.save));
+            side.set(Port::Vcpus, Phase::Rollback, known(vcpus.rollback));
+        }
+        side.journal_write = Some(known(contracts.journal));
+        side.timer_lateness = Some(known(contracts.timer));
+        side.round_trip = Some(known(contracts.link.delay));
+        let rate = contracts.link.rate.get();
+        side.rate = Some(Known::new(rate, Provenance::from(contracts.link.rate_origin)));
+        side
+    }
+
+    /// What a destination knows at the end, for the file.
+    #[must_use]
+    pub fn of_destination<const V: usize, const D: usize>(contracts: &DestinationContracts<V, D>) -> Self {
+        let mut side = SideContracts::default();
+        if let Some(vcpus) = contracts.vcpus.first() {
+            side.set(Port::Vcpus, Phase::Load, known(vcpus.load));
+            side.set(Port::Vcpus, Phase::Resume, known(vcpus.resume));
+        }
+        side.journal_write = Some(known(contracts.journal));
+        side.timer_lateness = Some(known(contracts.timer));
+        side
+    }
+}
+
+/// Hashing is on top of whatever else there is to do.
+fn hash_term(file: Option<Worst>, hashed: Option<u64>, declared: Ns) -> Term {
+    let hashing =
+        hashed.map_or(Ns::ZERO, |bytes| HASH_RATE.time_for(switchover_core::units::Bytes::new(bytes)));
+    term(file, None, declared.plus(hashing))
+}
+
+fn known(term: Term) -> Worst {
+    Known::new(Duration::from_nanos(term.time.get()), Provenance::from(term.origin))
+}
