@@ -101,6 +101,7 @@ fn source() -> Result<Source<VCPUS, 0, ATTEMPTS>, Stuck> {
     let contracts = SourceContracts {
         vcpus: Vec::from_array([vcpu]),
         devices: Vec::new(),
+        seal: Term::default(),
         journal: turns(8),
         timer: turns(1),
         claim: turns(0),
