@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod relay;
+
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

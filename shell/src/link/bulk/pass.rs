@@ -143,11 +143,11 @@ impl Worker {
             self.pump_states(epoch)?;
             throttled = throttled.plus(self.pace(epoch)?);
             let before = self.sent;
-            let more = self.fill_bounce(&mut from, untouched)?;
+            let room = self.pacer.portion(PAGE, BOUNCE);
+            let more = self.fill_bounce(&mut from, room, untouched)?;
             self.send_bounce(epoch)?;
             self.send_zeros(epoch, more)?;
-            let cap = self.shared.max_bandwidth.load(Ordering::Relaxed);
-            self.pacer.spend(self.sent - before, cap, Instant::now());
+            self.pacer.spend(self.sent - before, Instant::now());
             if !more {
                 return Ok(throttled);
             }
@@ -163,7 +163,7 @@ impl Worker {
             // The fault needs a copy to strike: not the guest's memory.
             let bounced = self.strikes(|faults| faults.corrupt_page);
             let more = if bounced {
-                let more = self.fill_bounce(&mut from, None)?;
+                let more = self.fill_bounce(&mut from, BOUNCE, None)?;
                 self.send_bounce(epoch)?;
                 more
             } else {
@@ -182,7 +182,10 @@ impl Worker {
     fn pace(&mut self, epoch: u16) -> Result<Ns, Halt> {
         let begun = Instant::now();
         let mut waited = false;
-        while let Some(at) = self.pacer.wait_until(Instant::now()) {
+        loop {
+            // It may change while we wait, and changing it wakes.
+            let cap = self.shared.max_bandwidth.load(Ordering::Relaxed);
+            let Some(at) = self.pacer.wait_until(cap, Instant::now()) else { break };
             waited = true;
             self.pause(Some(at), epoch)?;
         }
@@ -193,12 +196,12 @@ impl Worker {
         Ok(Ns::new(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// Copies pending pages from `from` on into the bounce buffer and names them in `runs`; zero ones go to `zeros`.
+    /// Copies pending pages from `from` on into the first `room` bytes of the bounce buffer and names them in `runs`; zero ones go to `zeros`.
     /// True if there may be more.
-    fn fill_bounce(&mut self, from: &mut u64, untouched: Option<&Bitmap>) -> Result<bool, Halt> {
+    fn fill_bounce(&mut self, from: &mut u64, room: usize, untouched: Option<&Bitmap>) -> Result<bool, Halt> {
         self.runs.clear();
         let mut used = 0;
-        while used < BOUNCE && !self.zeros.full(1) && fits(&self.runs, 1) {
+        while used + PAGE <= room && !self.zeros.full(1) && fits(&self.runs, 1) {
             let Some(page) = self.pending.next_set(*from) else { return Ok(false) };
             *from = page + 1;
             if untouched.is_some_and(|pages| pages.get(page)) {
