@@ -57,8 +57,13 @@ fn garbage_is_no_state_and_leaves_the_vcpu_unable_to_run() {
     assert_eq!(refusal(with(4, 3)), StateError::Version { found: 2 });
     assert_eq!(refusal(with(11, 0x80)), StateError::Value("number of MSRs"));
     assert!(matches!(refusal(with(12, 1)), StateError::TscRate { .. }));
-    // The last MSR's number, 16 bytes before the end.
-    assert!(matches!(refusal(with(good.len() - 16, 0xff)), StateError::UnknownMsr(_)));
+    // The last MSR: its number 16 bytes before the end, its value 8 bytes before. Unset, it is not missed.
+    let mut other_msr = with(good.len() - 16, 0xff);
+    let value = other_msr.len() - 8;
+    other_msr[value..].fill(1);
+    assert!(matches!(refusal(other_msr.clone()), StateError::UnknownMsr(_)));
+    other_msr[value..].fill(0);
+    vcpu.load(other_msr).wait().unwrap();
     // Bytes in any place: an answer, whatever it is, and no panic.
     for at in (0..good.len()).step_by(37) {
         if let Err(error) = vcpu.load(with(at, 0xff)).wait() {

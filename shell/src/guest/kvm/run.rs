@@ -43,7 +43,10 @@ pub(super) struct Thread {
 struct Runner {
     with: Thread,
     armed: Armed,
+    /// What the vCPU's MSRs were when it was last stopped, or what they were given.
     msrs: Msrs,
+    /// That is not known: read them before relying on it.
+    msrs_stale: bool,
     phase: Phase,
     /// The guest's time stamp counter less the host's, where KVM tells; only this thread changes it.
     tsc_offset: Option<u64>,
@@ -79,9 +82,19 @@ impl Thread {
         let msrs = msr_list(&self.format.msrs);
         let tsc_offset = sys::tsc_offset(&armed.vcpu);
         let phase = if ready { Phase::Stopped } else { Phase::Empty };
-        let mut runner =
-            Runner { with: self, armed, msrs, phase, tsc_offset, next_count: None, urgent: false };
+        let mut runner = Runner {
+            with: self,
+            armed,
+            msrs,
+            msrs_stale: true,
+            phase,
+            tsc_offset,
+            next_count: None,
+            urgent: false,
+        };
         runner.set_urgent(true);
+        // Now, and not when a state is loaded; what it cannot read now it says then.
+        let _ = runner.read_msrs();
         runner.serve();
     }
 }
@@ -222,6 +235,7 @@ impl Runner {
             self.tsc_offset,
             &mut self.msrs,
         )?;
+        self.msrs_stale = false;
         Ok(Stopped { at, saved_at: Instant::now(), state: state.into() })
     }
 
@@ -271,11 +285,26 @@ impl Runner {
             // A port access pending from before is completed with the registers of before.
             self.settle(None)?;
         }
-        self.with.format.load(vcpu, &self.armed.vcpu, &state, &mut self.tsc_offset)?;
+        self.read_msrs()?;
+        self.msrs_stale = true;
+        self.with.format.load(vcpu, &self.armed.vcpu, &state, &mut self.msrs, &mut self.tsc_offset)?;
         self.settle(Some(&state.registers))?;
+        self.msrs_stale = false;
         self.next_count = None;
         self.phase = Phase::Stopped;
         Ok(Loaded { at: Instant::now() })
+    }
+
+    fn read_msrs(&mut self) -> Result<(), VcpuError> {
+        if self.msrs_stale {
+            self.armed.vcpu.get_msrs(&mut self.msrs).map_err(|cause| VcpuError::Call {
+                vcpu: self.index(),
+                what: "KVM_GET_MSRS",
+                cause: cause.to_string(),
+            })?;
+            self.msrs_stale = false;
+        }
+        Ok(())
     }
 
     fn resume(&mut self) -> Result<Resumed, VcpuError> {
@@ -290,6 +319,7 @@ impl Runner {
                 // Memory is complete now: the guest's counter in it says which beat must be next.
                 let count = block_word(&self.with.memory, vcpu, BLOCK_COUNT);
                 self.next_count.get_or_insert(count.wrapping_add(1));
+                self.msrs_stale = true;
                 self.phase = Phase::Running;
             }
         }

@@ -98,7 +98,7 @@ pub enum StateError {
 /// What all vCPUs of a VM share about saving and loading.
 #[derive(Debug)]
 pub(super) struct StateFormat {
-    /// The MSRs that this host can both give and take.
+    /// The MSRs that this host can give.
     pub msrs: Vec<u32>,
     pub tsc_khz: u32,
     pub host: [u8; 16],
@@ -117,7 +117,7 @@ pub(super) struct Decoded {
     xsave: kvm_xsave,
     xcrs: kvm_xcrs,
     debug: kvm_debugregs,
-    msrs: Msrs,
+    msrs: Vec<kvm_msr_entry>,
 }
 
 fn failed<E: std::fmt::Display>(vcpu: u8, what: &'static str) -> impl FnOnce(E) -> VcpuError {
@@ -225,6 +225,10 @@ impl StateFormat {
         for _ in 0..count {
             let entry: kvm_msr_entry = take(&mut rest)?;
             if !self.msrs.contains(&entry.index) {
+                // Another kernel's list may be longer; a register that was never set is not missed.
+                if entry.data == 0 {
+                    continue;
+                }
                 return Err(StateError::UnknownMsr(entry.index));
             }
             // The counter is set apart from the others.
@@ -232,27 +236,23 @@ impl StateFormat {
                 entries.push(entry);
             }
         }
-        let msrs = Msrs::from_entries(&entries).map_err(|_| StateError::Value("number of MSRs"))?;
-        Ok(Decoded { header, registers, xsave, xcrs, debug, msrs })
+        Ok(Decoded { header, registers, xsave, xcrs, debug, msrs: entries })
     }
 
-    /// Gives a state, all but its `registers`, to a vCPU that is not running; `tsc_offset` is what it has, and becomes
-    /// what it is given. After an error the vCPU is in no usable state.
+    /// Gives a state, all but its `registers`, to a vCPU that is not running. `msrs` and `tsc_offset` are what it has,
+    /// and become what it is given. After an error the vCPU is in no usable state, and `msrs` must be read again.
     pub(super) fn load(
         &self,
         vcpu: u8,
         fd: &VcpuFd,
         state: &Decoded,
+        msrs: &mut Msrs,
         tsc_offset: &mut Option<u64>,
     ) -> Result<(), VcpuError> {
         fd.set_xcrs(&state.xcrs).map_err(failed(vcpu, "KVM_SET_XCRS"))?;
         sys::set_xsave(fd, &state.xsave, self.xsave_size).map_err(failed(vcpu, "KVM_SET_XSAVE"))?;
         self.set_tsc(vcpu, fd, &state.header, tsc_offset)?;
-        let set = fd.set_msrs(&state.msrs).map_err(failed(vcpu, "KVM_SET_MSRS"))?;
-        if let Some(refused) = state.msrs.as_slice().get(set) {
-            let cause = format!("MSR {:#x} does not take {:#x}", refused.index, refused.data);
-            return Err(VcpuError::Call { vcpu, what: "KVM_SET_MSRS", cause });
-        }
+        set_msrs(vcpu, fd, &state.msrs, msrs)?;
         fd.set_debug_regs(&state.debug).map_err(failed(vcpu, "KVM_SET_DEBUGREGS"))
     }
 
@@ -295,6 +295,33 @@ impl StateFormat {
         match fd.set_msrs(&msrs).map_err(failed(vcpu, "KVM_SET_MSRS"))? {
             1 => Ok(()),
             _ => Err(VcpuError::Call { vcpu, what: "KVM_SET_MSRS", cause: "the TSC keeps its value".into() }),
+        }
+    }
+}
+
+/// Writes those registers that differ from what the vCPU `has`. Writing some with the value that they have is refused, or
+/// noted in the host's log each time.
+fn set_msrs(vcpu: u8, fd: &VcpuFd, wanted: &[kvm_msr_entry], has: &mut Msrs) -> Result<(), VcpuError> {
+    let mut differing = Vec::new();
+    for entry in wanted {
+        let Some(present) = has.as_mut_slice().iter_mut().find(|present| present.index == entry.index) else {
+            continue;
+        };
+        if present.data != entry.data {
+            present.data = entry.data;
+            differing.push(*entry);
+        }
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let list = Msrs::from_entries(&differing).map_err(failed(vcpu, "KVM_SET_MSRS"))?;
+    let set = fd.set_msrs(&list).map_err(failed(vcpu, "KVM_SET_MSRS"))?;
+    match differing.get(set) {
+        None => Ok(()),
+        Some(refused) => {
+            let cause = format!("MSR {:#x} does not take {:#x}", refused.index, refused.data);
+            Err(VcpuError::Call { vcpu, what: "KVM_SET_MSRS", cause })
         }
     }
 }
