@@ -4,8 +4,11 @@
 
 use std::process;
 
+use serde::{Deserialize, Serialize};
+
 /// How the command ended. The number is the process's exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
 #[repr(u8)]
 pub enum ExitCode {
     /// The guest runs on the destination; or, for commands that move no guest, all is well.
@@ -39,6 +42,33 @@ impl From<ExitCode> for process::ExitCode {
     }
 }
 
+impl From<ExitCode> for u8 {
+    fn from(code: ExitCode) -> Self {
+        code as u8
+    }
+}
+
+/// A number that is none of the exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not an exit code of this command")]
+pub struct UnknownExitCode(pub u8);
+
+impl TryFrom<u8> for ExitCode {
+    type Error = UnknownExitCode;
+
+    fn try_from(number: u8) -> Result<Self, UnknownExitCode> {
+        Ok(match number {
+            0 => Self::Committed,
+            1 => Self::Error,
+            2 => Self::Usage,
+            3 => Self::Aborted,
+            4 => Self::InDoubt,
+            5 => Self::Lost,
+            _ => return Err(UnknownExitCode(number)),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +84,7 @@ mod tests {
             (ExitCode::Lost, "lost"),
         ] {
             assert!(HELP.contains(&format!("\n  {}  {word}", code as u8)), "{code:?}");
+            assert_eq!(ExitCode::try_from(code as u8), Ok(code));
         }
     }
 }

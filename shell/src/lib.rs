@@ -13,6 +13,7 @@ pub mod memory;
 pub mod reactor;
 pub mod realtime;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod stolen;
 pub mod sys;
