@@ -1,5 +1,6 @@
 //! The shell: everything that touches the operating system.
 
+pub mod agent;
 pub mod cli;
 pub mod clock;
 pub mod contracts;

@@ -5,11 +5,13 @@
 
 mod hold;
 mod kill;
+mod link;
 mod list;
 mod ports;
 mod spec;
 
 pub use hold::{AttemptNumber, Hold, Injection};
+pub use link::{FaultyLink, Marked};
 pub use list::{FaultConflict, Faults};
 pub use ports::{StallingMemory, StallingVcpus};
 pub use spec::{Copies, Corruptible, Droppable, Fault, Kind, SpecError, Stall, When};

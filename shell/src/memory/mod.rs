@@ -8,5 +8,5 @@ pub(crate) mod hash;
 mod source;
 pub(crate) mod zero;
 
-pub use destination::DestinationMemory;
+pub use destination::{DestinationBulk, DestinationMemory};
 pub use source::SourceMemory;

@@ -1,0 +1,211 @@
+//! The destination's agent.
+
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+use heapless::Vec as Bounded;
+use switchover_core::action::DestinationAction;
+use switchover_core::config::DestinationConfig;
+use switchover_core::destination::Destination;
+use switchover_core::event::DestinationEvent;
+use switchover_core::hal::destination::{DestinationPorts, Device, Vcpus};
+use switchover_core::hal::{DestinationDriver, NoArbiter, Observer};
+use switchover_core::id::Incarnation;
+use switchover_core::time::At;
+use switchover_core::wire::message::{ToDestination, ToSource};
+
+use super::source::{StartError, gone};
+use super::tap::DestinationTap;
+use super::{ATTEMPTS, DEVICES, NoteReceiver, Standing, StandingCell, VCPU_PORTS, notes};
+use crate::clock::HostClock;
+use crate::faults::{AttemptNumber, Faults, FaultyLink, Injection, StallingMemory, StallingVcpus};
+use crate::guest::memory::GuestMemory;
+use crate::journal::{JournalFile, JournalPort};
+use crate::link::bulk::{ReceiverConfig, StateInbox};
+use crate::link::control::{Caller, ControlLink};
+use crate::link::lobby::Served;
+use crate::link::session::Arrival;
+use crate::memory::{DestinationBulk, DestinationMemory};
+use crate::reactor::{ClockFailed, Commands, LINK, Machine, Reactor};
+use crate::realtime::{self, Wish};
+use crate::record::Scheduling;
+use crate::wake::Wake;
+use crate::words::Side;
+
+type DestinationLink = FaultyLink<ControlLink<ToSource, ToDestination, DestinationBulk>>;
+
+type Driver<P, E> = DestinationDriver<
+    HostClock,
+    DestinationLink,
+    StallingVcpus<P>,
+    E,
+    StallingMemory<DestinationMemory>,
+    JournalPort,
+    NoArbiter,
+    DestinationTap,
+    VCPU_PORTS,
+    DEVICES,
+    ATTEMPTS,
+>;
+
+/// The destination's machine on its loop.
+pub struct DestinationMachine<P: Vcpus, E: Device> {
+    driver: Driver<P, E>,
+    standing: StandingCell,
+}
+
+impl<P: Vcpus, E: Device> Machine for DestinationMachine<P, E> {
+    type Event = DestinationEvent;
+
+    fn poll(&mut self) -> Result<Option<At>, ClockFailed> {
+        let deadline = self.driver.poll()?;
+        self.standing.set(self.driver.machine().standing());
+        Ok(deadline)
+    }
+
+    fn event(&mut self, event: DestinationEvent) -> Result<(), ClockFailed> {
+        Ok(self.driver.event(event)?)
+    }
+}
+
+/// What a destination's agent is made of, besides its vCPUs and devices.
+pub struct DestinationSetup {
+    /// The machine's settings.
+    pub config: DestinationConfig<VCPU_PORTS, DEVICES>,
+    /// This run's nonce, as the lobby announces it.
+    pub incarnation: Incarnation,
+    /// Sessions that the lobby has set up.
+    pub arrivals: Receiver<Arrival>,
+    /// How the lobby hears that one has ended.
+    pub served: Served,
+    /// The journal, open.
+    pub journal: JournalFile,
+    /// Guest memory, empty.
+    pub memory: GuestMemory,
+    /// What is to go wrong on this side.
+    pub faults: Faults,
+    /// What the real-time thread asks of the host.
+    pub wish: Wish,
+    /// Sees every event and its actions.
+    pub log: Option<Box<dyn Observer<DestinationEvent, DestinationAction> + Send>>,
+}
+
+/// A loop that ports can be made for, and that is not started yet.
+pub struct DestinationLoop<P: Vcpus, E: Device> {
+    reactor: Reactor<DestinationMachine<P, E>>,
+}
+
+impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E> {
+    /// A loop.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(DestinationLoop { reactor: Reactor::new()? })
+    }
+
+    /// Wakes the loop: for the lobby, and for ports whose helper threads have something to say.
+    pub fn wake(&self) -> Wake {
+        self.reactor.wake()
+    }
+
+    /// Starts the agent's thread. `ports` makes the vCPU ports and devices, in the order of the contracts, given where
+    /// their states arrive.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        mut self,
+        setup: DestinationSetup,
+        ports: impl FnOnce(&StateInbox) -> (Vec<P>, Vec<E>),
+    ) -> Result<DestinationAgent<P, E>, StartError> {
+        let wake = self.reactor.wake();
+        let injection = Injection {
+            faults: setup.faults.on_side(Side::Destination),
+            attempt: AttemptNumber::default(),
+            wake: wake.clone(),
+        };
+        let layout = setup.config.layout;
+        let receiver = ReceiverConfig {
+            vcpu_ports: layout.vcpu_ports.into(),
+            devices: layout.devices.into(),
+            on_thread: Some(std::sync::Arc::new(|_| realtime::helper())),
+        };
+        let memory = DestinationMemory::new(setup.memory, wake.clone(), receiver)?;
+        let (vcpus, devices) = ports(memory.inbox());
+        let stalling = |inner| StallingVcpus::new(inner, injection.clone());
+        let vcpus: Bounded<_, VCPU_PORTS> = vcpus.into_iter().map(stalling).collect();
+        let devices: Bounded<_, DEVICES> = devices.into_iter().collect();
+        let identity = setup.journal.summary().identity;
+        let machine =
+            Destination::new(setup.config, identity, setup.incarnation).map_err(StartError::Config)?;
+        let caller = Caller::Destination(setup.served);
+        let link = ControlLink::new(self.reactor.registry()?, LINK, setup.arrivals, caller, memory.bulk());
+        let (sender, notes) = notes();
+        let tap = DestinationTap { notes: sender, injection: injection.clone(), log: setup.log };
+        let ports = DestinationPorts {
+            clock: HostClock,
+            link: FaultyLink::new(link, Side::Destination, injection.clone()),
+            vcpus,
+            devices,
+            memory: StallingMemory::new(memory, injection),
+            journal: JournalPort::start(setup.journal, wake)?,
+            arbiter: NoArbiter,
+        };
+        let standing = StandingCell::new(Standing::Waits);
+        let commands = self.reactor.commands();
+        let cell = standing.clone();
+        let wish = setup.wish;
+        let (tell, told) = channel();
+        let thread = std::thread::Builder::new().name("switchover-rt".into()).spawn(move || {
+            // The starter waits for this.
+            let _ = tell.send(realtime::apply(Side::Destination, wish));
+            let driver = DestinationDriver::new(machine, ports, tap);
+            let mut machine = DestinationMachine { driver, standing: cell };
+            self.reactor.run(&mut machine, |_| false)
+        })?;
+        let scheduling = told.recv().map_err(|_| gone())?;
+        Ok(DestinationAgent { commands, notes, standing, scheduling, thread })
+    }
+}
+
+/// A running agent.
+pub struct DestinationAgent<P: Vcpus, E: Device> {
+    commands: Commands<DestinationMachine<P, E>>,
+    notes: NoteReceiver,
+    standing: StandingCell,
+    scheduling: Scheduling,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl<P: Vcpus, E: Device> DestinationAgent<P, E> {
+    /// The way to the machine: `Cancel`.
+    pub fn commands(&self) -> &Commands<DestinationMachine<P, E>> {
+        &self.commands
+    }
+
+    /// What happens.
+    pub fn notes(&self) -> &NoteReceiver {
+        &self.notes
+    }
+
+    /// Where the guest is.
+    pub fn standing(&self) -> &StandingCell {
+        &self.standing
+    }
+
+    /// What the host permitted the real-time thread.
+    pub fn scheduling(&self) -> &Scheduling {
+        &self.scheduling
+    }
+
+    /// Ends the loop and waits for its thread; the guest stays as it is.
+    ///
+    /// # Errors
+    /// The loop failed, or its thread panicked.
+    pub fn stop(self) -> io::Result<()> {
+        self.commands.stop();
+        self.thread.join().map_err(|_| gone())?
+    }
+}

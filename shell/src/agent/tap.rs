@@ -1,0 +1,81 @@
+//! What sees every step on the real-time thread: tells notes, counts attempts, learns, and injects what was ordered.
+
+use switchover_core::action::{DestinationAction, Note, SourceAction};
+use switchover_core::event::{DestinationEvent, SourceEvent};
+use switchover_core::hal::Observer;
+use switchover_core::learn::Learner;
+use switchover_core::time::At;
+
+use super::{DEVICES, NoteSender, VCPU_PORTS};
+use crate::faults::{Corruptible, Injection, Stall};
+use crate::link::bulk::{BulkHandle, SenderFaults};
+
+/// Sees the source's steps.
+pub struct SourceTap {
+    pub(super) notes: NoteSender,
+    pub(super) learner: Learner<VCPU_PORTS, DEVICES>,
+    /// Something was learned that the machine does not know yet.
+    pub(super) learned: bool,
+    pub(super) injection: Injection,
+    pub(super) bulk: BulkHandle,
+    /// Every event and its actions, for whoever replays them.
+    pub(super) log: Option<Box<dyn Observer<SourceEvent, SourceAction> + Send>>,
+}
+
+impl Observer<SourceEvent, SourceAction> for SourceTap {
+    fn step(&mut self, now: At, event: &SourceEvent, actions: &[SourceAction]) {
+        if let Some(log) = &mut self.log {
+            log.step(now, event, actions);
+        }
+        for action in actions {
+            let SourceAction::Note(note) = action else { continue };
+            if matches!(note, Note::Began(_)) {
+                self.injection.attempt.next();
+                self.arm();
+            }
+            self.learned |= self.learner.note(note);
+            self.notes.tell(now, *note);
+        }
+        self.injection.kill_source(actions);
+    }
+}
+
+impl SourceTap {
+    /// Arms the faults that strike the attempt that begins.
+    fn arm(&self) {
+        if self.injection.faults.is_empty() {
+            return;
+        }
+        let attempt = self.injection.attempt.get();
+        let faults = &self.injection.faults;
+        self.bulk.inject(SenderFaults {
+            corrupt_page: faults.corrupts(Corruptible::Page, attempt),
+            corrupt_state: faults.corrupts(Corruptible::Device, attempt),
+            stall: faults.stall(Stall::Link, attempt),
+        });
+    }
+}
+
+/// Sees the destination's steps.
+pub struct DestinationTap {
+    pub(super) notes: NoteSender,
+    pub(super) injection: Injection,
+    /// Every event and its actions, for whoever replays them.
+    pub(super) log: Option<Box<dyn Observer<DestinationEvent, DestinationAction> + Send>>,
+}
+
+impl Observer<DestinationEvent, DestinationAction> for DestinationTap {
+    fn step(&mut self, now: At, event: &DestinationEvent, actions: &[DestinationAction]) {
+        if let Some(log) = &mut self.log {
+            log.step(now, event, actions);
+        }
+        for action in actions {
+            let DestinationAction::Note(note) = action else { continue };
+            if matches!(note, Note::Began(_)) {
+                self.injection.attempt.next();
+            }
+            self.notes.tell(now, *note);
+        }
+        self.injection.kill_destination(event, actions);
+    }
+}
