@@ -12,7 +12,7 @@
 
 use crate::limits::{CHUNK_PAYLOAD_MAX, CHUNK_RUNS_MAX, PAGE_SIZE};
 use crate::port::Port;
-use crate::wire::frame::CRC32C;
+use crate::wire::crc::Crc32c;
 
 /// Bytes of a chunk's header.
 pub const HEADER: usize = 24;
@@ -219,8 +219,8 @@ pub fn runs(table: &[u8]) -> impl Iterator<Item = Run> + '_ {
 }
 
 fn checksum(head: &[u8], table: &[u8]) -> u32 {
-    let mut digest = CRC32C.digest();
-    digest.update(head.get(..HEADER - 4).unwrap_or(head));
-    digest.update(table);
-    digest.finalize()
+    let mut sum = Crc32c::new();
+    sum.update(head.get(..HEADER - 4).unwrap_or(head));
+    sum.update(table);
+    sum.value()
 }

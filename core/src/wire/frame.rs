@@ -8,14 +8,11 @@
 //! The length is bounded before anything is read, the checksum covers length and body,
 //! and a body must be used up to its last byte. Nothing allocates.
 
-use crc::{CRC_32_ISCSI, Crc, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{FRAME_HEADER, FRAME_MAX, MESSAGE_MAX};
+use crate::wire::crc::Crc32c;
 use crate::wire::message::Envelope;
-
-/// CRC-32C, the checksum of headers and control frames.
-pub const CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// What a reader makes of the bytes it has.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -49,12 +46,12 @@ pub fn encode<'a, M: Serialize>(
     let (head, body) = out.split_at_mut(FRAME_HEADER);
     let length = postcard::to_slice(&(envelope, message), body).map_err(|_| FrameError::Length)?.len();
     let length_bytes = u32::try_from(length).map_err(|_| FrameError::Length)?.to_le_bytes();
-    let mut checksum = CRC32C.digest();
+    let mut checksum = Crc32c::new();
     checksum.update(&length_bytes);
     checksum.update(body.get(..length).ok_or(FrameError::Length)?);
     let (length_slot, checksum_slot) = head.split_at_mut(4);
     length_slot.copy_from_slice(&length_bytes);
-    checksum_slot.copy_from_slice(&checksum.finalize().to_le_bytes());
+    checksum_slot.copy_from_slice(&checksum.value().to_le_bytes());
     out.get(..FRAME_HEADER + length).ok_or(FrameError::Length)
 }
 
@@ -77,10 +74,10 @@ pub fn decode<M: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Decoded<M>, 
     let Some(body) = rest.get(..length) else {
         return Ok(Decoded::Partial(whole.saturating_sub(bytes.len())));
     };
-    let mut checksum = CRC32C.digest();
+    let mut checksum = Crc32c::new();
     checksum.update(length_bytes);
     checksum.update(body);
-    if checksum.finalize() != u32::from_le_bytes(*checksum_bytes) {
+    if checksum.value() != u32::from_le_bytes(*checksum_bytes) {
         return Err(FrameError::Checksum);
     }
     match postcard::take_from_bytes::<(Envelope, M)>(body) {

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod chunk;
+pub mod crc;
 pub mod frame;
 pub mod message;
 pub mod version;

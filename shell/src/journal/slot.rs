@@ -11,7 +11,7 @@
 
 use switchover_core::id::{AttemptId, GuestInstance, Incarnation, JournalId};
 use switchover_core::journal::{Record, RecordKind};
-use switchover_core::wire::frame::CRC32C;
+use switchover_core::wire::crc::Crc32c;
 
 /// Bytes of a slot.
 pub const SLOT: usize = 64;
@@ -79,13 +79,13 @@ fn get<const N: usize>(slot: &[u8; SLOT], at: usize) -> [u8; N] {
 
 fn seal(mut slot: [u8; SLOT]) -> [u8; SLOT] {
     slot[4] = FORM;
-    let checksum = CRC32C.checksum(&slot[4..]);
+    let checksum = Crc32c::of(&slot[4..]);
     put(&mut slot, 0, checksum.to_le_bytes());
     slot
 }
 
 fn is_whole(slot: &[u8; SLOT]) -> bool {
-    u32::from_le_bytes(get(slot, 0)) == CRC32C.checksum(&slot[4..])
+    u32::from_le_bytes(get(slot, 0)) == Crc32c::of(&slot[4..])
 }
 
 /// The slot of one record.

@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 use switchover_core::id::{Incarnation, JournalId};
-use switchover_core::wire::frame::CRC32C;
+use switchover_core::wire::crc::Crc32c;
 use switchover_core::wire::version::Offer;
 
 use super::session::Purpose;
@@ -156,10 +156,10 @@ fn encode(mut bytes: Vec<u8>, body: &impl Serialize, max: usize) -> Result<Vec<u
 }
 
 fn checksum(before: &[u8], body: &[u8]) -> u32 {
-    let mut digest = CRC32C.digest();
-    digest.update(before);
-    digest.update(body);
-    digest.finalize()
+    let mut sum = Crc32c::new();
+    sum.update(before);
+    sum.update(body);
+    sum.value()
 }
 
 /// Reads an opening's head: the versions offered, and the body's length.
