@@ -131,6 +131,7 @@ fn a_journal_whose_making_was_cut_short_is_made_again() {
     }
 }
 
+// [SW-9]
 #[test]
 fn h23_a_second_agent_on_the_same_journal_is_refused_and_told_by_whom() {
     let folder = Folder::new("h23");
@@ -157,6 +158,7 @@ fn h23_a_journal_replaced_under_its_agent_takes_no_more_records() {
     assert!(matches!(error, JournalError::Replaced { .. }), "{error}");
 }
 
+// [SW-3]
 #[test]
 fn h10_a_lost_journal_comes_back_with_another_identity() {
     let folder = Folder::new("h10");
@@ -165,6 +167,7 @@ fn h10_a_lost_journal_comes_back_with_another_identity() {
     assert_ne!(open(&folder.journal()).summary().identity, before);
 }
 
+// [SW-1]
 #[test]
 fn h12_a_long_journal_is_compacted_and_forgets_no_number() {
     let folder = Folder::new("compact");

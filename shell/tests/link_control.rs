@@ -67,6 +67,7 @@ fn a_frame_in_pieces_is_one_message_and_two_in_one_are_two() {
     }
 }
 
+// [SW-76]
 #[test]
 fn bytes_that_are_no_frame_end_the_connection_by_name() {
     let long = [&(MESSAGE_MAX as u32 + 1).to_le_bytes()[..], &[0; 8]].concat();
@@ -146,6 +147,7 @@ fn a_peer_that_reads_nothing_fills_a_bounded_buffer_and_no_more() {
     reader.join().expect("all of them");
 }
 
+// [SW-61]
 #[test]
 fn h03_a_source_in_doubt_is_answered_by_a_destination_that_serves_another() {
     let mut door = door();

@@ -52,6 +52,7 @@ fn a_session_has_both_connections_and_both_names() {
     }
 }
 
+// [SW-62]
 #[test]
 fn a_connection_that_says_nothing_is_told_so_after_its_time() {
     let door = door();
@@ -67,6 +68,7 @@ fn a_connection_that_says_nothing_is_told_so_after_its_time() {
     assert_eq!(door.notices.lock().expect("notices").len(), 3);
 }
 
+// [SW-62]
 #[test]
 fn garbage_is_refused_at_once_with_a_reason_that_arrives() {
     let door = door();
@@ -90,6 +92,7 @@ fn garbage_is_refused_at_once_with_a_reason_that_arrives() {
     }
 }
 
+// [SW-77]
 #[test]
 fn other_versions_are_refused_by_number_and_remedy() {
     let door = door();
@@ -121,6 +124,7 @@ fn a_guest_that_does_not_fit_is_refused_in_the_destinations_words() {
     assert!(error.to_string().contains("take a host with 64 KiB pages"), "{error}");
 }
 
+// [SW-61]
 #[test]
 fn a_second_source_is_refused_and_let_in_when_the_first_has_gone() {
     let mut door = door();
@@ -136,6 +140,7 @@ fn a_second_source_is_refused_and_let_in_when_the_first_has_gone() {
     assert!(matches!(next(&mut link), LinkInput::Up));
 }
 
+// [SW-61]
 #[test]
 fn the_same_source_coming_again_takes_the_place_of_its_old_connections() {
     let mut door = door();

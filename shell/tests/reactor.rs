@@ -194,6 +194,7 @@ fn source_config() -> SourceConfig<1, 1> {
     let contracts = SourceContracts {
         vcpus: Bounded::from_array([vcpus]),
         devices: Bounded::new(),
+        seal: ms(1),
         journal: ms(5),
         timer: ms(5),
         claim: ms(0),
@@ -380,6 +381,7 @@ fn a_switchover_commits_through_two_loops() {
     assert!(ended.since(stopped).get() < H.as_nanos() as u64);
 }
 
+// [SW-17]
 #[test]
 fn the_deadline_fires_while_a_port_is_stuck_on_its_helper() {
     let began = Instant::now();
@@ -401,6 +403,7 @@ fn until_ready_is_late(event: &SourceEvent) -> Option<Duration> {
     matches!(event, SourceEvent::Written(RecordKind::MayGo, _)).then_some(H)
 }
 
+// [SW-70]
 #[test]
 fn h14_a_ready_that_lay_in_the_socket_is_dated_when_it_is_read() {
     // The hold-up begins with MayGo durable, and most runs have Ready after that. Where Ready came first, Go went
@@ -432,6 +435,7 @@ fn for_a_while(event: &SourceEvent) -> Option<Duration> {
     matches!(event, SourceEvent::Written(RecordKind::MayGo, _)).then_some(Duration::from_millis(30))
 }
 
+// [SW-70]
 #[test]
 fn h14_all_inputs_are_taken_before_a_deadline_is_judged() {
     let outcome = switch_over("drained", Duration::ZERO, for_a_while);

@@ -1,9 +1,9 @@
 //! The destination's door: who may come in, one source at a time, and why somebody may not.
 //!
 //! Every connection gets a thread of its own for its preamble, at most so many at a time and for so long; what is refused
-//! is told the reason. What has passed goes to the loop as a [`Session`] with both connections.
+//! is told the reason (\[SW-62\]). What has passed goes to the loop as a [`Session`] with both connections.
 //!
-//! - A second source while one is served: refused, busy.
+//! - A second source while one is served: refused, busy (\[SW-61\]).
 //! - The source that is served, coming again: its new connections take the place of the old ones, also of half-dead ones.
 //! - Any source that has an attempt in doubt: heard, since its guest stands still until it is. While another is served
 //!   it gets a session without bulk, in which it may only ask.
