@@ -33,7 +33,7 @@ pub use error::{KvmError, VcpuError};
 pub use heartbeat::{HeartbeatSink, UdpHeartbeat};
 pub use pending::Pending;
 pub use source_port::KvmSourceVcpus;
-pub use spec::{DEFAULT_BEAT_NS, DirtyRate, Heartbeats, Hooks, KvmSpec, own_memory};
+pub use spec::{DEFAULT_BEAT_NS, DirtyRate, Heartbeats, Hooks, KvmSpec, VCPU_SLICE, own_memory};
 pub use state::{STATE_MAX, StateError};
 pub use stats::{SelfCheckFailure, VcpuReport};
 pub use vcpu::{Loaded, Resumed, Stopped, Vcpu};

@@ -10,14 +10,14 @@ use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 use super::error::VcpuError;
 use super::heartbeat::HeartbeatSink;
 use super::layout::{BLOCK_COUNT, PORT_BEAT, PORT_FAILED};
-use super::spec::Hooks;
+use super::spec::{Hooks, VCPU_SLICE};
 use super::state::{StateFormat, msr_list};
 use super::stats::block_word;
 use super::vcpu::{Loaded, Request, Resumed, Shared, Stopped};
 use crate::guest::memory::GuestMemory;
 use crate::sys::kick::Armed;
 use crate::sys::kvm as sys;
-use crate::sys::sched::{precise_waits, set_realtime};
+use crate::sys::sched::{precise_waits, set_prompt, set_realtime};
 
 /// The longest wait that the guest may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -69,6 +69,8 @@ impl Thread {
     /// reach this thread.
     pub(super) fn main(self, vcpu: VcpuFd, ready: bool, started: impl FnOnce(Result<(), std::io::Error>)) {
         precise_waits();
+        // Without it the thread still is one of the ordinary class.
+        let _ = set_prompt(0, VCPU_SLICE);
         if let Some(hook) = &self.hooks.vcpu_thread {
             hook(self.shared.index);
         }
@@ -330,7 +332,7 @@ impl Runner {
     fn set_urgent(&mut self, urgent: bool) {
         if let (Some(priority), true) = (self.with.shared.urgent_priority, urgent != self.urgent) {
             // Not permitted: everything works, at the ordinary class's latency.
-            let _ = set_realtime(0, urgent.then_some(priority));
+            let _ = if urgent { set_realtime(0, Some(priority)) } else { set_prompt(0, VCPU_SLICE) };
         }
         self.urgent = urgent;
     }

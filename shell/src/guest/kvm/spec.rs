@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::descriptor::CpuidEntry;
 use super::error::KvmError;
@@ -88,6 +89,11 @@ impl KvmSpec {
 
 /// 1250 beats a second: some way above the 1000 that are promised.
 pub const DEFAULT_BEAT_NS: u64 = 800_000;
+
+/// The slices in which a vCPU's thread shares a CPU with others. It wakes every period and works for a part of it; in the
+/// usual slices of some ms it would wait behind others for tens of ms, with four of them to two CPUs. A thread that is
+/// to show what the host's scheduling alone costs a vCPU takes the same ([`crate::sys::sched::set_prompt`]).
+pub const VCPU_SLICE: Duration = Duration::from_micros(100);
 
 /// Bytes that the guest's program, stacks and page tables take, at the beginning of its memory.
 pub const fn own_memory(memory: u64) -> u64 {
