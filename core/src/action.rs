@@ -3,6 +3,8 @@
 //! A host does the actions in order. What takes time is answered later by an event;
 //! sending and noting are not answered.
 
+use serde::{Deserialize, Serialize};
+
 use heapless::Vec;
 
 use crate::admission::Verdict;
@@ -29,7 +31,7 @@ pub struct Step<A> {
 pub type Actions<A> = Vec<A, ACTIONS_MAX>;
 
 /// What the source asks for.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum SourceAction {
     /// Bring both connections up; answered by `LinkUp` or `LinkDown`.
     Connect,
@@ -62,7 +64,7 @@ pub enum SourceAction {
 }
 
 /// What the destination asks for.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum DestinationAction {
     /// Send a message; may be lost.
     Send(Envelope, ToSource),
@@ -97,7 +99,7 @@ pub enum DestinationAction {
 }
 
 /// What a record is made from.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Note {
     /// An attempt began.
     Began(AttemptId),
@@ -153,7 +155,7 @@ pub enum Note {
 }
 
 /// What cannot be.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Alarm {
     /// `Running` was read while the guest runs, or is about to run, here.
     RunsElsewhere,

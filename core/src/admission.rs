@@ -4,6 +4,8 @@
 //! work fits before `go_by`. Terms are added, not overlapped: a plan that holds in any
 //! order of events is worth more here than a tight one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Limits;
 use crate::contract::{Origin, PeerTerms, SourceContracts};
 use crate::schedule::{Inputs, Schedule};
@@ -11,7 +13,7 @@ use crate::time::{Ns, Ppm};
 use crate::units::{Bytes, BytesPerSecond};
 
 /// What is known of the link and the dirty set at the moment of the verdict.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Traffic {
     /// What is left to send once the guest stops.
     pub left: Bytes,
@@ -26,7 +28,7 @@ pub struct Traffic {
 }
 
 /// The prediction, term by term; every time on the source's clock.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Verdict {
     /// Quiesce, vCPU stop, device stop.
     pub stop: Ns,
@@ -83,7 +85,7 @@ impl Verdict {
 
 /// What the remaining phases take once the current one has ended; the only sums that
 /// decide whether an attempt is doomed.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Rest {
     /// After the stop: save, transfer, and what follows.
     pub after_stop: Ns,

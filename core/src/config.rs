@@ -1,5 +1,7 @@
 //! Validated settings: a `Config` exists only if its numbers can hold together.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{DestinationContracts, SourceContracts};
 use crate::id::{ArbiterKey, GuestInstance};
 use crate::limits::{DURATION_MAX, PAGE_SIZE};
@@ -7,7 +9,7 @@ use crate::time::{Ns, Ppm};
 use crate::units::Bytes;
 
 /// What both sides have to agree on about the guest, as far as the core can tell.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Layout {
     /// Bytes in a page.
     pub page_size: u32,
@@ -20,7 +22,7 @@ pub struct Layout {
 }
 
 /// The two limits, whose sum is enforced.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// What an attempt is planned to fit; default 300 ms.
     pub downtime: Ns,
@@ -36,7 +38,7 @@ impl Limits {
 }
 
 /// How often to try, and what that may cost.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Retry {
     /// Attempts in all.
     pub attempts: u8,
@@ -49,7 +51,7 @@ pub struct Retry {
 }
 
 /// How often to say something again, and when silence means the peer is gone.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Cadence {
     /// Between pings in pre-copy.
     pub ping: Ns,
@@ -68,7 +70,7 @@ impl Default for Cadence {
 }
 
 /// The source's settings.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SourceConfig<const V: usize, const D: usize> {
     /// The limits.
     pub limits: Limits,
@@ -89,7 +91,7 @@ pub struct SourceConfig<const V: usize, const D: usize> {
 }
 
 /// The destination's settings.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DestinationConfig<const V: usize, const D: usize> {
     /// Repetition.
     pub cadence: Cadence,

@@ -57,7 +57,7 @@ impl Term {
 }
 
 /// What one port on the source may take.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct SourceTerms {
     /// Devices: to quiesce.
     pub quiesce: Term,
@@ -70,7 +70,7 @@ pub struct SourceTerms {
 }
 
 /// What one port on the destination may take.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct DestinationTerms {
     /// To load its state, counted from when all of it has arrived.
     pub load: Term,
@@ -81,7 +81,7 @@ pub struct DestinationTerms {
 }
 
 /// The link's worst case, learned from pre-copy.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct LinkTerms {
     /// A message's way, one direction (delta). The whole round trip is a safe value for it.
     pub delay: Term,
@@ -92,7 +92,7 @@ pub struct LinkTerms {
 }
 
 /// Everything the source's ports may take.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SourceContracts<const V: usize, const D: usize> {
     /// Each vCPU port.
     pub vcpus: Vec<SourceTerms, V>,
@@ -165,7 +165,7 @@ impl<const V: usize, const D: usize> SourceContracts<V, D> {
 }
 
 /// Everything the destination's ports may take.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DestinationContracts<const V: usize, const D: usize> {
     /// Each vCPU port.
     pub vcpus: Vec<DestinationTerms, V>,

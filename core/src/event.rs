@@ -1,5 +1,7 @@
 //! Everything that can happen to a machine.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::AttemptId;
 use crate::journal::RecordKind;
 use crate::port::{Op, Port};
@@ -8,7 +10,7 @@ use crate::units::Bytes;
 use crate::wire::message::{Envelope, Seal, ToDestination, ToSource};
 
 /// How an operation that was asked of a port ended.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     /// All of it is done.
     Done,
@@ -21,7 +23,7 @@ pub enum Outcome {
 }
 
 /// What one pass over the dirty set did.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Pass {
     /// Bytes handed to the link.
     pub sent: Bytes,
@@ -34,7 +36,7 @@ pub struct Pass {
 }
 
 /// Who the arbiter says owns the run.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Owner {
     /// The source.
     Source,
@@ -43,7 +45,7 @@ pub enum Owner {
 }
 
 /// What can happen to the source.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum SourceEvent {
     /// The operator wants the guest moved.
     Begin,
@@ -82,7 +84,7 @@ pub enum SourceEvent {
 }
 
 /// What can happen to the destination.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum DestinationEvent {
     /// The operator wants no guest here. Effective until the decision.
     Cancel,

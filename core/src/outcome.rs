@@ -1,12 +1,14 @@
 //! How attempts end, by what the reader can do about it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::AttemptId;
 use crate::port::Blame;
 use crate::time::Ns;
 use crate::wire::message::Refusal;
 
 /// What became of an attempt.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ending {
     /// The guest runs on the destination; the source's copy is destroyed.
     Committed,
@@ -18,7 +20,7 @@ pub enum Ending {
 }
 
 /// Why an attempt was aborted.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Reason {
     /// The operator wanted the guest to stay.
     Cancelled,
@@ -93,7 +95,7 @@ impl Reason {
 }
 
 /// An attempt that has ended.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Ended {
     /// Which.
     pub attempt: AttemptId,

@@ -70,7 +70,7 @@ pub struct Blame {
 
 /// What can be asked of vCPUs and devices. Each is asked once and answered once, save
 /// [`Op::Save`] and [`Op::Load`], which are asked again for each slice.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Op {
     /// Devices: stop initiating DMA to each other (P2P quiescence).
     Quiesce,
@@ -107,7 +107,7 @@ impl Op {
 /// A set of vCPU ports and devices: what one action asks for at once.
 ///
 /// The low [`crate::limits::VCPU_PORTS_MAX`] bits are vCPU ports, the rest devices.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct PortSet(u32);
 
 const VCPU_BITS: u32 = crate::limits::VCPU_PORTS_MAX as u32;

@@ -104,7 +104,7 @@ const MILLION: u64 = 1_000_000;
 /// An instant on one host's monotonic clock, in nanoseconds since that clock's own start.
 ///
 /// Instants of two hosts are never compared: only durations cross the wire.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct At(u64);
 
 impl At {
