@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use heapless::Vec as Bounded;
 use switchover_core::action::DestinationAction;
 use switchover_core::config::DestinationConfig;
+use switchover_core::contract::DestinationContracts;
 use switchover_core::destination::Destination;
 use switchover_core::event::DestinationEvent;
 use switchover_core::hal::destination::{DestinationPorts, Device, Vcpus};
@@ -163,7 +164,8 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
             let _ = tell.send(realtime::apply(Side::Destination, wish));
             let driver = DestinationDriver::new(machine, ports, tap);
             let mut machine = DestinationMachine { driver, standing: cell };
-            self.reactor.run(&mut machine, |_| false)
+            let ran = self.reactor.run(&mut machine, |_| false);
+            ran.map(|()| machine.driver.machine().config().contracts.clone())
         })?;
         let scheduling = told.recv().map_err(|_| gone())?;
         Ok(DestinationAgent { commands, notes, standing, scheduling, thread })
@@ -176,7 +178,7 @@ pub struct DestinationAgent<P: Vcpus, E: Device> {
     notes: NoteReceiver,
     standing: StandingCell,
     scheduling: Scheduling,
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<io::Result<DestinationContracts<VCPU_PORTS, DEVICES>>>,
 }
 
 impl<P: Vcpus, E: Device> DestinationAgent<P, E> {
@@ -200,11 +202,11 @@ impl<P: Vcpus, E: Device> DestinationAgent<P, E> {
         &self.scheduling
     }
 
-    /// Ends the loop and waits for its thread; the guest stays as it is.
+    /// Ends the loop and waits for its thread; the guest stays as it is. Returns what was planned with.
     ///
     /// # Errors
     /// The loop failed, or its thread panicked.
-    pub fn stop(self) -> io::Result<()> {
+    pub fn stop(self) -> io::Result<DestinationContracts<VCPU_PORTS, DEVICES>> {
         self.commands.stop();
         self.thread.join().map_err(|_| gone())?
     }

@@ -2,14 +2,23 @@
 //!
 //! An `Err` is an error before an attempt began (exit code 1); outcomes of a run, good and bad, are an [`ExitCode`].
 
+mod destination;
+mod guest;
+mod introduction;
+mod ledger;
+mod measure;
 mod observe;
+mod operator;
+mod source;
 
 use anyhow::{Result, bail};
 
-use crate::cli::{CancelOptions, DemoOptions, DestinationOptions, SourceOptions, StatusOptions};
+use crate::cli::{CancelOptions, DemoOptions, StatusOptions};
 use crate::exit_code::ExitCode;
 
+pub use destination::destination;
 pub use observe::observe;
+pub use source::source;
 
 /// Runs a source and a destination as processes on this host.
 ///
@@ -17,22 +26,6 @@ pub use observe::observe;
 /// It is not built yet.
 pub fn demo(_options: DemoOptions) -> Result<ExitCode> {
     bail!("`demo` is not built yet")
-}
-
-/// Runs the side that has the guest.
-///
-/// # Errors
-/// It is not built yet.
-pub fn source(_options: SourceOptions) -> Result<ExitCode> {
-    bail!("`source` is not built yet")
-}
-
-/// Runs the side that is to have the guest.
-///
-/// # Errors
-/// It is not built yet.
-pub fn destination(_options: DestinationOptions) -> Result<ExitCode> {
-    bail!("`destination` is not built yet")
 }
 
 /// Asks a running side how it is.

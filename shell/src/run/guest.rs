@@ -1,0 +1,50 @@
+//! The guest of a run, from the options.
+
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::cli::{GuestKind, GuestOptions, HeartbeatTarget};
+use crate::guest::kvm::{DirtyRate, Heartbeats, Hooks, KvmSpec};
+use crate::units::Rate;
+use crate::wake::Wake;
+use crate::words::Side;
+
+/// The kind that runs: as said, or the one that this host can do, which is then said.
+pub fn kind(asked: Option<GuestKind>) -> GuestKind {
+    asked.unwrap_or_else(|| {
+        eprintln!("guest: kvm, the kind of guest that this host can run");
+        GuestKind::Kvm
+    })
+}
+
+/// The KVM guest that the options describe.
+pub fn spec(options: &GuestOptions) -> KvmSpec {
+    KvmSpec {
+        working_set: options.working_set.0,
+        dirty_rate: match options.dirty_rate {
+            Rate::BytesPerSecond(rate) => DirtyRate::BytesPerSecond(rate),
+            Rate::Max => DirtyRate::Max,
+        },
+        ..KvmSpec::new(options.memory.0, options.vcpus)
+    }
+}
+
+/// What the guest's vCPUs tell: the loop, and the witness.
+///
+/// # Errors
+/// The witness's address cannot be looked up.
+pub fn hooks(wake: Wake, heartbeat: Option<&HeartbeatTarget>, name: u64, runner: Side) -> Result<Hooks> {
+    let heartbeats = match heartbeat {
+        None => None,
+        Some(HeartbeatTarget(target)) => {
+            let found = (target.host.as_str(), target.port).to_socket_addrs();
+            let to = found.ok().and_then(|mut all| all.next()).with_context(|| {
+                format!("--heartbeat udp:{target}: no such host; give a name or address that resolves here")
+            })?;
+            Some(Heartbeats { to, guest: format!("{name:016x}"), runner })
+        }
+    };
+    Ok(Hooks { notify: Some(Arc::new(move || wake.wake())), vcpu_thread: None, heartbeats })
+}

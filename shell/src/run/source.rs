@@ -1,0 +1,419 @@
+//! `switchover source`: makes the guest, meets the destination, and stays until it is known where the guest runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use switchover_core::action::Note;
+use switchover_core::config::{Cadence, Layout, Limits, Retry, SourceConfig};
+use switchover_core::event::SourceEvent;
+use switchover_core::hal::NoDevice;
+use switchover_core::outcome::{Ending, Reason};
+use switchover_core::port::Phase;
+use switchover_core::time::{Ns, Ppm};
+use switchover_core::units::Bytes;
+use switchover_core::wire::message::Refusal;
+use switchover_core::wire::version::Offer;
+
+use super::guest::{hooks, kind, spec};
+use super::introduction::Introduction;
+use super::ledger::Ledger;
+use super::measure;
+use super::operator::Operator;
+use crate::agent::{Noted, SourceAgent, SourceLoop, SourceSetup, Standing};
+use crate::cli::{Linger, SourceOptions};
+use crate::contracts::{Contracts, SideContracts};
+use crate::dirty::KvmDirtyBitmap;
+use crate::exit_code::ExitCode;
+use crate::guest::kvm::{KvmSourceVcpus, Vmm};
+use crate::journal::{Durability, JournalFile, default_path};
+use crate::link::connector::{Target, connect};
+use crate::link::session::Purpose;
+use crate::realtime::Wish;
+use crate::record::write_record;
+use crate::report::{self, Reporter};
+use crate::sys::signal::{Signal, Signals};
+use crate::ui::progress::{Copied, Progress};
+use crate::units::{nanoseconds, short_duration};
+use crate::words::Side;
+
+type Agent = SourceAgent<KvmSourceVcpus, NoDevice>;
+
+/// How often notes are looked for. Nobody wakes this thread: it must not compete with a blackout.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Runs the side that has the guest.
+///
+/// # Errors
+/// Anything that goes wrong before an attempt began.
+pub fn source(options: SourceOptions) -> Result<ExitCode> {
+    let signals = Signals::take().context("cannot take signals")?;
+    let reporter = Reporter::for_parent(options.run.report_fd).context("cannot report to the parent")?;
+    kind(options.guest.kind);
+    let journal = open_journal(Side::Source, options.run.journal.clone())?;
+    let name = journal.summary().identity.0;
+    let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
+    let calibrated = measure::calibrate(options.guest.vcpus, Side::Source)?;
+    let hashed = options.run.verify.then_some(options.guest.memory.0);
+    let contracts = file.source.source(&calibrated, hashed);
+
+    let starting = SourceLoop::<KvmSourceVcpus, NoDevice>::new().context("cannot make the agent's loop")?;
+    let hooks = hooks(starting.wake(), options.run.heartbeat.as_ref(), name, Side::Source)?;
+    let vmm = Arc::new(Vmm::create(&spec(&options.guest), &hooks)?);
+    let hard_limit = options.limits.hard_limit();
+    let introduction = Introduction {
+        name,
+        hard_limit_ns: nanoseconds(hard_limit),
+        verify: options.run.verify,
+        kvm: vmm.descriptor().clone(),
+    };
+    let target = Target {
+        address: options.connect.to_string(),
+        journal: journal.summary().identity,
+        descriptor: introduction.encode().context("cannot describe the guest")?,
+        offer: Offer::OURS,
+        patience: Duration::from_secs(2),
+        dead_after: Duration::from_secs(2).max(hard_limit),
+    };
+    let session = connect(&target, Purpose::New, 1)?;
+
+    let setup = SourceSetup {
+        config: config(&options, contracts),
+        target,
+        first: Some(session),
+        journal,
+        memory: vmm.memory().clone(),
+        dirty: Box::new(KvmDirtyBitmap::new(&vmm)),
+        verify: options.run.verify,
+        max_bandwidth: options.retry.max_bandwidth,
+        faults: options.run.faults.clone(),
+        wish: Wish::for_loop(Side::Source),
+        log: None,
+    };
+    let vcpus = Arc::clone(&vmm);
+    let agent = starting.start(setup, |bulk| {
+        let bulk = bulk.clone();
+        (vec![KvmSourceVcpus::new(vcpus, move || bulk.states())], Vec::new())
+    })?;
+    let ledger = Ledger::new(
+        Side::Source,
+        hard_limit,
+        options.run.verify,
+        &options.run.faults,
+        agent.scheduling().clone(),
+    );
+    let operator = Operator::listen(signals)?;
+    let mut run = Run { options, agent, vmm, ledger, reporter, operator, progress: None, guest_runs: false };
+    let exit = run.until_over()?;
+    run.end(exit)
+}
+
+pub(super) fn open_journal(side: Side, asked: Option<PathBuf>) -> Result<JournalFile> {
+    let path = match asked.or_else(|| default_path(side)) {
+        Some(path) => path,
+        None => bail!("there is no place for the journal; give one with --journal FILE"),
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("cannot make `{}` for the journal; give another place with --journal", folder.display())
+        })?;
+    }
+    let journal = JournalFile::open(&path, Durability::Process)?;
+    eprintln!("journal: {}", path.display());
+    Ok(journal)
+}
+
+fn config(
+    options: &SourceOptions,
+    contracts: switchover_core::contract::SourceContracts<
+        { crate::agent::VCPU_PORTS },
+        { crate::agent::DEVICES },
+    >,
+) -> SourceConfig<{ crate::agent::VCPU_PORTS }, { crate::agent::DEVICES }> {
+    let ns = |duration| Ns::new(nanoseconds(duration));
+    SourceConfig {
+        limits: Limits {
+            downtime: ns(options.limits.downtime_limit),
+            switchover: ns(options.limits.switchover_limit),
+        },
+        retry: Retry {
+            attempts: u8::try_from(options.retry.attempts).unwrap_or(u8::MAX),
+            backoff: ns(options.retry.backoff),
+            blackout_budget: ns(options.retry.blackout_budget),
+            precopy_limit: ns(options.retry.precopy_limit),
+        },
+        cadence: Cadence::default(),
+        drift: Ppm::new(options.run.drift_ppm).unwrap_or(Ppm::MAX),
+        layout: Layout {
+            page_size: 4096,
+            memory: Bytes::new(options.guest.memory.0),
+            vcpu_ports: 1,
+            devices: 0,
+        },
+        arbiter: None,
+        hold_on_lost_device: false,
+        contracts,
+    }
+}
+
+/// A run that is under way.
+struct Run {
+    options: SourceOptions,
+    agent: Agent,
+    vmm: Arc<Vmm>,
+    ledger: Ledger,
+    reporter: Reporter,
+    operator: Operator,
+    progress: Option<Progress>,
+    guest_runs: bool,
+}
+
+impl Run {
+    /// Looks at notes and signals until there is nothing more to wait for.
+    fn until_over(&mut self) -> Result<ExitCode> {
+        self.agent.commands().event(SourceEvent::Begin);
+        // The last outcome, and since when it holds.
+        let mut outcome: Option<(ExitCode, Instant)> = None;
+        loop {
+            while let Some(noted) = self.agent.notes().next() {
+                if let Some(exit) = self.take(&noted)? {
+                    outcome = Some((exit, Instant::now()));
+                }
+                if matches!(noted.note, Note::Began(_)) {
+                    outcome = None;
+                }
+            }
+            if let Some((exit, since)) = outcome {
+                let lingered = match self.options.run.linger {
+                    Linger::For(time) => since.elapsed() >= time,
+                    Linger::Forever => false,
+                };
+                // After a commit there is nothing left here: `Fin` is sent.
+                if lingered || exit == ExitCode::Committed {
+                    return Ok(exit);
+                }
+            }
+            if let Some(exit) = self.hear(outcome.map(|(exit, _)| exit)) {
+                return Ok(exit);
+            }
+            self.show();
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Takes one note; the exit code if it is an outcome.
+    fn take(&mut self, noted: &Noted) -> Result<Option<ExitCode>> {
+        self.ledger.note(noted);
+        let mut tells = true;
+        let mut outcome = None;
+        match noted.note {
+            // The destination took it up: from here on whatever happens is an attempt's end.
+            Note::Phase { phase: Phase::Hello, .. } => self.start_guest(),
+            Note::Verdict(verdict) => {
+                if let Some(text) = self.ledger.verdict().filter(|_| verdict.fits) {
+                    self.say(&text);
+                }
+                // A verdict without a stop may be the last word before the guest stays: it needs the guest.
+                self.start_guest();
+                tells = false;
+            }
+            Note::Ended(ended) => {
+                if !self.guest_runs && !matches!(ended.ending, Ending::Committed) {
+                    return Err(self.never_began(ended.ending));
+                }
+                if ended.ending == Ending::Lost {
+                    self.say("the guest was to run on the destination and is gone there; its copy here is kept, stopped");
+                    outcome = Some(ExitCode::Lost);
+                } else if let Ending::Aborted(reason) = ended.ending {
+                    self.say(&self.aborted(reason));
+                }
+            }
+            Note::InDoubt => {
+                self.say("in doubt: Go was sent and not answered; the guest stays stopped here until it is known where it runs");
+                outcome = Some(ExitCode::InDoubt);
+            }
+            Note::Finished => outcome = Some(ExitCode::from(self.ledger.record().outcome)),
+            Note::Alarm(alarm) => self.say(&format!("alarm: {alarm:?}; look at both hosts")),
+            Note::Round { .. } | Note::Phase { .. } | Note::Sent(_) => tells = false,
+            Note::Began(_)
+            | Note::Stopping
+            | Note::Aborting { .. }
+            | Note::Go
+            | Note::DeviceLost(_)
+            | Note::Runs => {}
+        }
+        if tells {
+            self.report();
+        }
+        Ok(outcome)
+    }
+
+    fn report(&self) {
+        let standing = match self.agent.standing().get() {
+            Standing::Runs | Standing::Migrating => report::Standing::Runs,
+            Standing::InDoubt => report::Standing::InDoubt,
+            Standing::Moved => report::Standing::Gone,
+            Standing::Stopped
+            | Standing::Held
+            | Standing::Waits
+            | Standing::Loading
+            | Standing::Deciding
+            | Standing::Lost => report::Standing::Stopped,
+        };
+        self.reporter.snapshot(Side::Source, &self.ledger.record(), standing);
+    }
+
+    fn start_guest(&mut self) {
+        if !self.guest_runs {
+            self.guest_runs = true;
+            for vcpu in self.vmm.vcpus() {
+                // A vCPU that cannot run dies with a reason, which the guest's report shows.
+                drop(vcpu.resume());
+            }
+        }
+    }
+
+    /// Nobody ever took an attempt up: an error before the guest started.
+    fn never_began(&self, ending: Ending) -> anyhow::Error {
+        let peer = &self.options.connect;
+        match ending {
+            Ending::Aborted(Reason::Refused(refusal)) => {
+                let remedy = match refusal {
+                    Refusal::Busy => {
+                        "it serves another attempt or has a guest; wait, or take another destination"
+                    }
+                    Refusal::Version => "run the same version on both hosts",
+                    Refusal::Layout => "page size, memory or devices differ; start it for the same guest",
+                    Refusal::Old => {
+                        "it has seen this attempt before; do not put an old journal back in its place"
+                    }
+                    _ => "see what it says on its own terminal",
+                };
+                anyhow::anyhow!("{peer} refused the guest ({refusal:?}): {remedy}")
+            }
+            _ => anyhow::anyhow!(
+                "{peer} answered the connection and then gave no Welcome within 2 s; is it alive, and the network sound?"
+            ),
+        }
+    }
+
+    fn aborted(&self, reason: Reason) -> String {
+        let offender = self.ledger.record().attempts.last().and_then(|attempt| attempt.offender);
+        let blame = offender.map_or(String::new(), |offender| format!(", {offender}"));
+        let why = match reason {
+            Reason::LimitTooSmall(smallest) => format!(
+                "lease, answer and rollback leave no time for work within {}; the smallest hard limit that would do is {}",
+                short_duration(self.options.limits.hard_limit()),
+                short_duration(Duration::from_nanos(smallest.get()))
+            ),
+            Reason::NotAdmitted => {
+                format!("not admitted in time: {}", self.ledger.verdict().unwrap_or_default())
+            }
+            reason => format!("{reason:?}"),
+        };
+        format!("aborted: {why}{blame}; the guest runs on here")
+    }
+
+    /// What a signal means depends on where the guest is; the exit code if it ends the run.
+    fn hear(&mut self, outcome: Option<ExitCode>) -> Option<ExitCode> {
+        let said = self.operator.said()?;
+        let standing = self.agent.standing().get();
+        match (standing, outcome) {
+            (Standing::InDoubt | Standing::Held, _) => {
+                let exit = if standing == Standing::Held { ExitCode::Lost } else { ExitCode::InDoubt };
+                if said.again {
+                    return Some(exit);
+                }
+                self.say(
+                    "the guest is stopped here, and may run on the destination: do not start it anywhere else. Safe is to \
+                     wait, to mend the connection, or to look at the destination's host; once that is switched off for \
+                     certain, this copy may be run. Signal again within 5 s to end this process and with it this copy.",
+                );
+                None
+            }
+            (Standing::Runs, Some(exit)) => Some(exit),
+            (_, _) if said.again || said.signal == Signal::Terminate => {
+                self.agent.commands().event(SourceEvent::Cancel);
+                self.settle();
+                Some(match self.agent.standing().get() {
+                    Standing::Moved => ExitCode::Committed,
+                    Standing::InDoubt => ExitCode::InDoubt,
+                    _ => ExitCode::Aborted,
+                })
+            }
+            (_, _) => {
+                self.say("cancelling; the guest stays here. Signal again to end it");
+                self.agent.commands().event(SourceEvent::Cancel);
+                None
+            }
+        }
+    }
+
+    /// Gives a cancel the time of a rollback before the process ends.
+    fn settle(&mut self) {
+        let until = Instant::now() + self.options.limits.hard_limit() + Duration::from_secs(1);
+        while Instant::now() < until {
+            while let Some(noted) = self.agent.notes().next() {
+                self.ledger.note(&noted);
+            }
+            if matches!(self.agent.standing().get(), Standing::Runs | Standing::Moved) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Progress of pre-copy: only while the guest runs, since showing takes the processor.
+    fn show(&mut self) {
+        if self.agent.standing().get() != Standing::Migrating {
+            if let Some(progress) = self.progress.take() {
+                progress.finish();
+            }
+            return;
+        }
+        let copied = self.agent.bulk().counters().snapshot();
+        if copied.bytes == 0 {
+            return;
+        }
+        let round = copied.rounds.max(1).try_into().unwrap_or(u32::MAX);
+        let copied = Copied { round, sent: copied.bytes, remaining: copied.remaining };
+        self.progress.get_or_insert_with(Progress::on_stderr).update(Instant::now(), copied);
+    }
+
+    fn say(&self, text: &str) {
+        match &self.progress {
+            Some(progress) => progress.say(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// Writes what is to be kept, and ends.
+    fn end(self, exit: ExitCode) -> Result<ExitCode> {
+        let Run { options, agent, vmm, mut ledger, reporter, .. } = self;
+        let learned = agent.notes();
+        while let Some(noted) = learned.next() {
+            ledger.note(&noted);
+        }
+        let record = ledger.record();
+        reporter.finished(&record, exit);
+        reporter.flush(Duration::from_secs(1));
+        if let Some(path) = &options.run.record {
+            write_record(path, &record)
+                .with_context(|| format!("cannot write the record to {}", path.display()))?;
+        }
+        if options.run.json {
+            println!("{}", record.to_json());
+        } else if options.run.report_fd.is_none() {
+            eprintln!("{}", crate::ui::timeline::timeline(&record, crate::ui::timeline::Paint::for_stderr()));
+        }
+        let contracts = agent.stop()?;
+        if let Some(path) = options.run.contracts.as_deref().filter(|_| options.run.report_fd.is_none()) {
+            let mut file = Contracts::read(path)?;
+            file.source = SideContracts::of_source(&contracts);
+            file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;
+        }
+        drop(vmm);
+        Ok(exit)
+    }
+}
