@@ -10,7 +10,7 @@ use std::time::Duration;
 use switchover_core::id::JournalId;
 use switchover_core::wire::version::Offer;
 
-use super::patient::{Patient, settle};
+use super::patient::{Patient, settle_bulk, settle_control};
 use super::preamble::{
     ANSWER_HEAD, Answer, Code, Malformed, Opening, answer_body, answer_head, encode_opening,
 };
@@ -143,7 +143,11 @@ fn introduce(target: &Target, opening: &Opening) -> Result<Introduced, ConnectEr
     patient.read(&mut body).map_err(failed)?;
     match answer_body(&head, &body).map_err(foreign)? {
         Answer::Accepted { version, journal, incarnation, token } => {
-            settle(&stream, target.dead_after).map_err(failed)?;
+            let settled = match opening {
+                Opening::Control { .. } => settle_control(&stream, target.dead_after),
+                Opening::Bulk { .. } => settle_bulk(&stream),
+            };
+            settled.map_err(failed)?;
             Ok((stream, Peer { journal, incarnation, version }, token))
         }
         Answer::Refused { code, text } => Err(ConnectError::Refused { address: address(), code, text }),

@@ -25,7 +25,7 @@ use switchover_core::id::{Incarnation, JournalId};
 use switchover_core::wire::version::Offer;
 
 use super::greeting::{Unheard, hear, refuse};
-use super::patient::{Patient, settle};
+use super::patient::{Patient, settle_bulk, settle_control};
 use super::preamble::{Answer, Code, Opening, Token, encode_answer, no_version};
 use super::session::{Arrival, Peer, Purpose, Session};
 use crate::wake::Wake;
@@ -263,11 +263,10 @@ impl Shared {
         Answer::Accepted { version, journal, incarnation, token }
     }
 
-    /// Answers, and makes the socket fit for what comes.
-    fn welcome(&self, stream: &TcpStream, answer: &Answer) -> Result<(), Unheard> {
+    /// Answers.
+    fn answer(&self, stream: &TcpStream, answer: &Answer) -> Result<(), Unheard> {
         let bytes = encode_answer(answer).map_err(Unheard::Malformed)?;
-        let spoken = Patient::new(stream, self.settings.patience).write(&bytes);
-        spoken.and_then(|()| settle(stream, self.settings.dead_after)).map_err(Unheard::Gone)
+        Patient::new(stream, self.settings.patience).write(&bytes).map_err(Unheard::Gone)
     }
 
     fn control(
@@ -291,7 +290,8 @@ impl Shared {
             }
             let number = desk.next();
             drop(desk);
-            self.welcome(stream, &self.accepted(version, None))?;
+            self.answer(stream, &self.accepted(version, None))?;
+            settle_control(stream, self.settings.dead_after).map_err(Unheard::Gone)?;
             let control = stream.try_clone().map_err(Unheard::Gone)?;
             return self.deliver(Session { peer: peer(journal, version), control, bulk: None, number });
         }
@@ -301,7 +301,8 @@ impl Shared {
         // On the desk before the answer is out: the bulk connection comes as soon as the token is known.
         desk.waiting = Some(Waiting { token, journal, version, control, since: Instant::now() });
         drop(desk);
-        self.welcome(stream, &self.accepted(version, Some(token)))
+        settle_control(stream, self.settings.dead_after).map_err(Unheard::Gone)?;
+        self.answer(stream, &self.accepted(version, Some(token)))
     }
 
     fn bulk(&self, stream: &TcpStream, token: &Token) -> Result<(), Unheard> {
@@ -316,7 +317,8 @@ impl Shared {
             self.served.0.store(number, Ordering::SeqCst);
             (waiting, number)
         };
-        let delivered = self.welcome(stream, &self.accepted(waiting.version, None)).and_then(|()| {
+        let delivered = self.answer(stream, &self.accepted(waiting.version, None)).and_then(|()| {
+            settle_bulk(stream).map_err(Unheard::Gone)?;
             let bulk = Some(stream.try_clone().map_err(Unheard::Gone)?);
             let peer = peer(waiting.journal, waiting.version);
             self.deliver(Session { peer, control: waiting.control, bulk, number })

@@ -77,12 +77,19 @@ fn named(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
 }
 
-/// Makes a set-up socket fit for what comes: no timeouts, no delay of small messages, and a dead peer is noticed.
+/// Makes a set-up control connection fit for what comes: no timeouts, no delay of small messages, and a dead peer is
+/// noticed.
 ///
 /// SO_LINGER stays off, as it is by default: closing never waits, and what was written (a last `Fin`) is still sent.
-pub(super) fn settle(stream: &TcpStream, dead_after: Duration) -> io::Result<()> {
+pub(super) fn settle_control(stream: &TcpStream, dead_after: Duration) -> io::Result<()> {
+    settle_bulk(stream)?;
+    crate::sys::socket::notice_dead_peer(stream, dead_after)
+}
+
+/// Makes a set-up bulk connection fit for what comes. It watches for no dead peer: a receiver that is busy, and so takes
+/// nothing for a while, would count as one. The control connection beside it notices, and both go together.
+pub(super) fn settle_bulk(stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(None)?;
     stream.set_write_timeout(None)?;
-    stream.set_nodelay(true)?;
-    crate::sys::socket::notice_dead_peer(stream, dead_after)
+    stream.set_nodelay(true)
 }
