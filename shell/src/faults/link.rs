@@ -182,6 +182,7 @@ mod tests {
     const RUNNING: ToSource =
         ToSource::Running(Measured { load: Ns::ZERO, seal: Ns::ZERO, resume: Ns::ZERO, offender: None });
 
+    // [SW-80]
     #[test]
     fn every_copy_is_lost_in_its_attempt_and_nothing_else_is() {
         let (mut link, attempt) = destination(&["drop:running"]);
