@@ -1,3 +1,4 @@
-//! The harness that the end-to-end tests share.
+//! The harness that the tests share.
 
 pub mod host;
+pub mod machines;
