@@ -100,6 +100,7 @@ pub fn source_config(shape: Shape) -> SourceConfig<2, 2> {
         contracts: SourceContracts {
             vcpus: (0..shape.vcpu_ports).map(|_| vcpus).collect(),
             devices: (0..shape.devices).map(|_| device).collect(),
+            seal: term(1),
             journal: term(1),
             timer: term(1),
             claim: term(5),
