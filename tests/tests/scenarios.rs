@@ -429,3 +429,20 @@ fn b11_vcpus_do_not_wait_for_a_device_beyond_the_limit() {
     assert!(lost, "{}", pair.tail());
     assert!(!stuck(true).judge.runs_on_source(), "held for its devices, as it was told to be");
 }
+
+/// [SW-25]: after a long doubt H is past anyway, and no device that keeps its contract is given up for it.
+#[test]
+fn devices_come_back_first_after_a_long_doubt_too() {
+    let mut pair = Pair::new(Shape::DEVICES);
+    pair.network.rule(Word::Go, Way::Lost, ALWAYS);
+    pair.begin();
+    pair.until_source("GoSent");
+    pair.cut();
+    pair.run(ms(1_000));
+    pair.source.slow(On::Device(Op::Rollback), ms(4));
+    pair.mend();
+    assert!(pair.until(|pair| pair.ended().is_some()));
+    pair.runs_on(Side::Source);
+    let lost = pair.notes.iter().any(|note| matches!(note, Note::DeviceLost(_)));
+    assert!(!lost, "{}", pair.tail());
+}

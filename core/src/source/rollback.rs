@@ -167,18 +167,23 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         if s.vcpus_asked {
             return s.again;
         }
-        (!self.config.hold_on_lost_device).then(|| self.vcpus_by(s).just_after())
+        (!self.config.hold_on_lost_device).then(|| self.vcpus_by(s))
     }
 
-    /// The latest instant to ask vCPUs to run so that they do by H.
+    /// From when vCPUs wait for no device any more: asked then, with the timer as late as it may be,
+    /// they run by H. Devices have their contract in any case: where H cannot be kept any more, as
+    /// after a long doubt, they are not given up for it.
     fn vcpus_by(&self, s: &RollingBack) -> At {
         let contracts = &self.config.contracts;
-        let last = contracts.slowest(contracts.ports().vcpus(), Op::Rollback).plus(contracts.timer.time);
-        s.blackout.t0.plus(self.config.limits.hard().minus(last))
+        let ports = contracts.ports();
+        let last = contracts.slowest(ports.vcpus(), Op::Rollback).plus(contracts.timer.time);
+        let by = s.blackout.t0.plus(self.config.limits.hard().minus(last));
+        let devices = contracts.slowest(ports.devices(), Op::Rollback);
+        by.or_later(s.since.plus(devices).just_after())
     }
 
     pub(super) fn rollback_time(&mut self, now: At, mut s: RollingBack, out: &mut Actions<SourceAction>) {
-        if !s.vcpus_asked && !self.config.hold_on_lost_device && now > self.vcpus_by(&s) {
+        if !s.vcpus_asked && !self.config.hold_on_lost_device && now >= self.vcpus_by(&s) {
             push(out, SourceAction::Note(Note::DeviceLost(s.devices)));
             s.devices = PortSet::EMPTY;
             self.roll_on(now, s, out);
