@@ -32,6 +32,14 @@ pub fn bulk_buffers(socket: impl AsFd) {
     }
 }
 
+/// Lets waiting for a socket end only when so many bytes are there (or the connection ends): a receiver that knows
+/// what it needs is not woken for every segment.
+pub fn readable_from(socket: impl AsFd, bytes: usize) {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX).max(1);
+    // Where it cannot be set, the receiver is woken more often, and nothing else.
+    let _ = set(&socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes);
+}
+
 fn set(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: reads one integer, whose size is given.
     let done = unsafe {

@@ -265,18 +265,20 @@ impl Worker {
     }
 
     fn send_table(&mut self, epoch: u16) -> Result<(), Halt> {
-        let (mut digest, mut payload) = (self.digest, 0);
-        for run in &self.runs {
-            let pages = PageRun { first: run.first, pages: run.pages.into() };
-            self.memory
-                .lend(pages, |bytes| digest.update(Piece::Pages(run.first), bytes))
-                .map_err(|error| Halt::Memory(error.to_string()))?;
-            payload += run.pages as usize * PAGE;
-        }
+        let payload = self.runs.iter().map(|run| run.pages as usize * PAGE).sum();
         if payload == 0 {
             return if Self::goes_on(&self.shared, epoch) { Ok(()) } else { Err(Halt::Over) };
         }
-        self.send(epoch, Kind::Pages, Source::Memory(payload), digest)?;
+        self.send(epoch, Kind::Pages, Source::Memory(payload), self.digest)?;
+        // Hashed after it was sent, which is the same since nothing can change it: copying is what fetches pages from
+        // memory fastest, the hash then finds them in the cache, and the receiver is at work already.
+        for run in &self.runs {
+            let pages = PageRun { first: run.first, pages: run.pages.into() };
+            let digest = &mut self.digest;
+            self.memory
+                .lend(pages, |bytes| digest.update(Piece::Pages(run.first), bytes))
+                .map_err(|error| Halt::Memory(error.to_string()))?;
+        }
         self.delivered(payload);
         Ok(())
     }

@@ -41,6 +41,10 @@ pub struct ReceiverConfig {
     pub on_thread: Option<OnThread>,
 }
 
+/// The most that is waited for at once, well below any socket's buffer: the sender must not be held up by a receiver
+/// that waits for more.
+const WAIT_MAX: usize = 128 << 10;
+
 struct Shared {
     stop: AtomicBool,
     attached: AtomicBool,
@@ -288,7 +292,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.serve_hash();
-                    wait(&mut self.station, &self.shared)?;
+                    wait(&mut self.station, &self.shared, HEADER - self.ahead)?;
                 }
                 Err(error) => return Err(Halt::Broken(error.into())),
             }
@@ -386,7 +390,7 @@ impl Worker {
         let serial = self.expectation.serial;
         // Its bytes are read in any case; without room for them only later.
         while belongs && self.intake.expected().serial == serial && !self.inbox.has_room(port, len) {
-            wait(&mut self.station, &self.shared)?;
+            wait(&mut self.station, &self.shared, usize::MAX)?;
         }
         let mut bytes = vec![0; len];
         fill(&mut self.station, &self.shared, &mut [Incoming::bytes(&mut bytes)], len)?;
@@ -416,10 +420,10 @@ fn io_broken(error: io::Error) -> Halt {
     Halt::Broken(error.into())
 }
 
-/// Waits until the socket or anything else moves.
-fn wait(station: &mut Station, shared: &Shared) -> Result<(), Halt> {
+/// Waits until about so many bytes are there, or anything else moves.
+fn wait(station: &mut Station, shared: &Shared, bytes: usize) -> Result<(), Halt> {
     // A hang-up is seen by the next read, after what came before it.
-    station.wait(None);
+    station.wait_for(bytes.min(WAIT_MAX));
     if shared.stop.load(Ordering::SeqCst) || shared.attached.load(Ordering::SeqCst) {
         return Err(Halt::Replaced);
     }
@@ -451,7 +455,7 @@ fn fill(
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(station, shared)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(station, shared, need - all)?,
             Err(error) => return Err(Halt::Broken(error.into())),
         }
     }

@@ -164,10 +164,8 @@ impl Worker {
                 continue;
             }
             let epoch = self.shared.epoch();
-            let moved = match self.pump_states(epoch) {
-                Ok(moved) => moved,
-                Err(_) => true,
-            };
+            // What stopped it is noted where it happened; look again.
+            let moved = self.pump_states(epoch).unwrap_or(true);
             if self.news {
                 self.publish(None);
             } else if !moved {

@@ -18,6 +18,8 @@ pub(super) struct Station {
     poll: Poll,
     events: Events,
     stream: Option<mio::net::TcpStream>,
+    /// Bytes that make the socket count as readable.
+    from: usize,
 }
 
 /// What a wait ended with.
@@ -34,7 +36,7 @@ impl Station {
     pub(super) fn new() -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        Ok((Self { poll, events: Events::with_capacity(4), stream: None }, waker))
+        Ok((Self { poll, events: Events::with_capacity(4), stream: None, from: 1 }, waker))
     }
 
     /// Takes a connected socket in; one that is there already is shut down.
@@ -46,6 +48,7 @@ impl Station {
         let mut stream = mio::net::TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, STREAM, Interest::READABLE | Interest::WRITABLE)?;
         self.stream = Some(stream);
+        self.from = 1;
         Ok(())
     }
 
@@ -61,6 +64,17 @@ impl Station {
     /// The socket, if there is one.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.stream.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits until so many bytes can be read, for a wake, or for the end of the connection.
+    pub(super) fn wait_for(&mut self, bytes: usize) -> Woken {
+        if let Some(stream) = &self.stream
+            && self.from != bytes
+        {
+            socket::readable_from(stream, bytes);
+            self.from = bytes;
+        }
+        self.wait(None)
     }
 
     /// Waits for the socket to move, a wake, or `timeout` (rounded up to milliseconds).
