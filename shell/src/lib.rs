@@ -1,10 +1,13 @@
 //! The shell: everything that touches the operating system.
 
 pub mod agent;
+pub mod calibrate;
 pub mod cli;
 pub mod clock;
 pub mod contracts;
+pub mod control_socket;
 pub mod dirty;
+pub mod events;
 pub mod exit_code;
 pub mod faults;
 pub mod guest;
@@ -12,9 +15,6 @@ pub mod journal;
 pub mod link;
 pub mod memory;
 pub mod reactor;
-pub mod calibrate;
-pub mod events;
-pub mod control_socket;
 pub mod realtime;
 pub mod record;
 pub mod report;

@@ -10,10 +10,8 @@ use switchover_core::config::{Cadence, Layout, Limits, Retry, SourceConfig};
 use switchover_core::event::SourceEvent;
 use switchover_core::hal::NoDevice;
 use switchover_core::outcome::{Ending, Reason};
-use switchover_core::port::Phase;
 use switchover_core::time::{Ns, Ppm};
 use switchover_core::units::Bytes;
-use switchover_core::wire::message::Refusal;
 use switchover_core::wire::version::Offer;
 
 use super::guest::{hooks, kind, spec};
@@ -22,7 +20,7 @@ use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
 use crate::agent::{Noted, SourceAgent, SourceLoop, SourceSetup, Standing};
-use crate::cli::{Linger, SourceOptions};
+use crate::cli::{GuestOptions, Linger, SourceOptions};
 use crate::contracts::{Contracts, SideContracts};
 use crate::dirty::KvmDirtyBitmap;
 use crate::exit_code::ExitCode;
@@ -35,13 +33,18 @@ use crate::record::write_record;
 use crate::report::{self, Reporter};
 use crate::sys::signal::{Signal, Signals};
 use crate::ui::progress::{Copied, Progress};
-use crate::units::{nanoseconds, short_duration};
+use crate::units::{Rate, nanoseconds, short_duration};
 use crate::words::Side;
 
 type Agent = SourceAgent<KvmSourceVcpus, NoDevice>;
 
 /// How often notes are looked for. Nobody wakes this thread: it must not compete with a blackout.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long the guest runs before it is moved.
+const WARM_UP_LEAST: Duration = Duration::from_millis(100);
+/// See [`WARM_UP_LEAST`].
+const WARM_UP_MOST: Duration = Duration::from_millis(1000);
 
 /// Runs the side that has the guest.
 ///
@@ -104,7 +107,7 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         agent.scheduling().clone(),
     );
     let operator = Operator::listen(signals)?;
-    let mut run = Run { options, agent, vmm, ledger, reporter, operator, progress: None, guest_runs: false };
+    let mut run = Run { options, agent, vmm, ledger, reporter, operator, progress: None };
     let exit = run.until_over()?;
     run.end(exit)
 }
@@ -166,12 +169,12 @@ struct Run {
     reporter: Reporter,
     operator: Operator,
     progress: Option<Progress>,
-    guest_runs: bool,
 }
 
 impl Run {
     /// Looks at notes and signals until there is nothing more to wait for.
     fn until_over(&mut self) -> Result<ExitCode> {
+        self.start_guest();
         self.agent.commands().event(SourceEvent::Begin);
         // The last outcome, and since when it holds.
         let mut outcome: Option<(ExitCode, Instant)> = None;
@@ -208,20 +211,13 @@ impl Run {
         let mut tells = true;
         let mut outcome = None;
         match noted.note {
-            // The destination took it up: from here on whatever happens is an attempt's end.
-            Note::Phase { phase: Phase::Hello, .. } => self.start_guest(),
             Note::Verdict(verdict) => {
                 if let Some(text) = self.ledger.verdict().filter(|_| verdict.fits) {
                     self.say(&text);
                 }
-                // A verdict without a stop may be the last word before the guest stays: it needs the guest.
-                self.start_guest();
                 tells = false;
             }
             Note::Ended(ended) => {
-                if !self.guest_runs && !matches!(ended.ending, Ending::Committed) {
-                    return Err(self.never_began(ended.ending));
-                }
                 if ended.ending == Ending::Lost {
                     self.say("the guest was to run on the destination and is gone there; its copy here is kept, stopped");
                     outcome = Some(ExitCode::Lost);
@@ -264,38 +260,19 @@ impl Run {
         self.reporter.snapshot(Side::Source, &self.ledger.record(), standing);
     }
 
+    /// Lets the guest run, and gives it the time to write its working set once: moving a guest that has not begun is no
+    /// feat. The destination has let it in by now; from here on whatever happens is an attempt's end.
     fn start_guest(&mut self) {
-        if !self.guest_runs {
-            self.guest_runs = true;
-            for vcpu in self.vmm.vcpus() {
-                // A vCPU that cannot run dies with a reason, which the guest's report shows.
-                drop(vcpu.resume());
-            }
+        for vcpu in self.vmm.vcpus() {
+            // A vCPU that cannot run dies with a reason, which the guest's report shows.
+            drop(vcpu.resume());
         }
-    }
-
-    /// Nobody ever took an attempt up: an error before the guest started.
-    fn never_began(&self, ending: Ending) -> anyhow::Error {
-        let peer = &self.options.connect;
-        match ending {
-            Ending::Aborted(Reason::Refused(refusal)) => {
-                let remedy = match refusal {
-                    Refusal::Busy => {
-                        "it serves another attempt or has a guest; wait, or take another destination"
-                    }
-                    Refusal::Version => "run the same version on both hosts",
-                    Refusal::Layout => "page size, memory or devices differ; start it for the same guest",
-                    Refusal::Old => {
-                        "it has seen this attempt before; do not put an old journal back in its place"
-                    }
-                    _ => "see what it says on its own terminal",
-                };
-                anyhow::anyhow!("{peer} refused the guest ({refusal:?}): {remedy}")
-            }
-            _ => anyhow::anyhow!(
-                "{peer} answered the connection and then gave no Welcome within 2 s; is it alive, and the network sound?"
-            ),
-        }
+        let GuestOptions { working_set, dirty_rate, .. } = self.options.guest;
+        let once = match dirty_rate {
+            Rate::Max | Rate::BytesPerSecond(0) => WARM_UP_LEAST,
+            Rate::BytesPerSecond(rate) => Duration::from_millis(working_set.0.saturating_mul(1000) / rate),
+        };
+        std::thread::sleep(once.clamp(WARM_UP_LEAST, WARM_UP_MOST));
     }
 
     fn aborted(&self, reason: Reason) -> String {
