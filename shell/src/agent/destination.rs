@@ -11,7 +11,7 @@ use switchover_core::contract::DestinationContracts;
 use switchover_core::destination::Destination;
 use switchover_core::event::DestinationEvent;
 use switchover_core::hal::destination::{DestinationPorts, Device, Vcpus};
-use switchover_core::hal::{DestinationDriver, NoArbiter, Observer};
+use switchover_core::hal::{DestinationDriver, NoArbiter};
 use switchover_core::id::Incarnation;
 use switchover_core::time::At;
 use switchover_core::wire::message::{ToDestination, ToSource};
@@ -20,6 +20,7 @@ use super::source::{StartError, gone};
 use super::tap::DestinationTap;
 use super::{ATTEMPTS, DEVICES, NoteReceiver, Standing, StandingCell, VCPU_PORTS, notes};
 use crate::clock::HostClock;
+use crate::events::EventLog;
 use crate::faults::{AttemptNumber, Faults, FaultyLink, Injection, StallingMemory, StallingVcpus};
 use crate::guest::memory::GuestMemory;
 use crate::journal::{JournalFile, JournalPort};
@@ -56,6 +57,13 @@ pub struct DestinationMachine<P: Vcpus, E: Device> {
     standing: StandingCell,
 }
 
+impl<P: Vcpus, E: Device> DestinationMachine<P, E> {
+    /// Where the guest is.
+    pub fn standing(&self) -> Standing {
+        self.driver.machine().standing().into()
+    }
+}
+
 impl<P: Vcpus, E: Device> Machine for DestinationMachine<P, E> {
     type Event = DestinationEvent;
 
@@ -89,7 +97,7 @@ pub struct DestinationSetup {
     /// What the real-time thread asks of the host.
     pub wish: Wish,
     /// Sees every event and its actions.
-    pub log: Option<Box<dyn Observer<DestinationEvent, DestinationAction> + Send>>,
+    pub log: Option<EventLog<DestinationEvent, DestinationAction>>,
 }
 
 /// A loop that ports can be made for, and that is not started yet.

@@ -10,7 +10,7 @@ use switchover_core::config::{ConfigError, SourceConfig};
 use switchover_core::contract::SourceContracts;
 use switchover_core::event::SourceEvent;
 use switchover_core::hal::source::{Device, SourcePorts, Vcpus};
-use switchover_core::hal::{NoArbiter, Observer, SourceDriver};
+use switchover_core::hal::{NoArbiter, SourceDriver};
 use switchover_core::learn::Learner;
 use switchover_core::source::Source;
 use switchover_core::time::At;
@@ -20,6 +20,7 @@ use super::tap::SourceTap;
 use super::{ATTEMPTS, DEVICES, NoteReceiver, Standing, StandingCell, VCPU_PORTS, notes};
 use crate::clock::HostClock;
 use crate::dirty::DirtySource;
+use crate::events::EventLog;
 use crate::faults::{AttemptNumber, Faults, FaultyLink, Injection, StallingVcpus};
 use crate::guest::memory::GuestMemory;
 use crate::journal::JournalPort;
@@ -56,6 +57,13 @@ pub struct SourceMachine<P: Vcpus, E: Device> {
     standing: StandingCell,
 }
 
+impl<P: Vcpus, E: Device> SourceMachine<P, E> {
+    /// Where the guest is.
+    pub fn standing(&self) -> Standing {
+        self.driver.machine().standing().into()
+    }
+}
+
 impl<P: Vcpus, E: Device> Machine for SourceMachine<P, E> {
     type Event = SourceEvent;
 
@@ -75,6 +83,12 @@ impl<P: Vcpus, E: Device> Machine for SourceMachine<P, E> {
             // What was learned cannot be longer than the limits allow, or the attempt would not have been measured; if
             // it is, the machine keeps what it knew.
             let _kept = self.driver.machine_mut().set_contracts(contracts);
+            // A replay needs to know what the machine knew.
+            if let Some(log) = &self.driver.observer.log
+                && let Ok(settings) = serde_json::to_value(&self.driver.machine().config().contracts)
+            {
+                log.settings(settings);
+            }
         }
         Ok(deadline)
     }
@@ -107,7 +121,7 @@ pub struct SourceSetup {
     /// What the real-time thread asks of the host.
     pub wish: Wish,
     /// Sees every event and its actions.
-    pub log: Option<Box<dyn Observer<SourceEvent, SourceAction> + Send>>,
+    pub log: Option<EventLog<SourceEvent, SourceAction>>,
 }
 
 /// Why an agent cannot be started.

@@ -7,6 +7,7 @@ use switchover_core::learn::Learner;
 use switchover_core::time::At;
 
 use super::{DEVICES, NoteSender, VCPU_PORTS};
+use crate::events::EventLog;
 use crate::faults::{Corruptible, Injection, Stall};
 use crate::link::bulk::{BulkHandle, SenderFaults};
 
@@ -19,7 +20,7 @@ pub struct SourceTap {
     pub(super) injection: Injection,
     pub(super) bulk: BulkHandle,
     /// Every event and its actions, for whoever replays them.
-    pub(super) log: Option<Box<dyn Observer<SourceEvent, SourceAction> + Send>>,
+    pub(super) log: Option<EventLog<SourceEvent, SourceAction>>,
 }
 
 impl Observer<SourceEvent, SourceAction> for SourceTap {
@@ -61,7 +62,7 @@ pub struct DestinationTap {
     pub(super) notes: NoteSender,
     pub(super) injection: Injection,
     /// Every event and its actions, for whoever replays them.
-    pub(super) log: Option<Box<dyn Observer<DestinationEvent, DestinationAction> + Send>>,
+    pub(super) log: Option<EventLog<DestinationEvent, DestinationAction>>,
 }
 
 impl Observer<DestinationEvent, DestinationAction> for DestinationTap {

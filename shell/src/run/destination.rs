@@ -14,6 +14,7 @@ use switchover_core::id::{GuestInstance, Incarnation};
 use switchover_core::time::Ppm;
 use switchover_core::units::Bytes;
 
+use super::control::{Board, Controlled};
 use super::guest::{hooks, kind};
 use super::introduction::Introduction;
 use super::ledger::Ledger;
@@ -23,6 +24,8 @@ use super::source::{LOOK_EVERY, open_journal};
 use crate::agent::{DestinationAgent, DestinationLoop, DestinationSetup, Noted, Standing};
 use crate::cli::{DestinationOptions, Linger};
 use crate::contracts::{Contracts, SideContracts};
+use crate::control_socket::ControlSocket;
+use crate::events::{self, EventLog, EventWriter, Header};
 use crate::exit_code::ExitCode;
 use crate::guest::kvm::{DirtyRate, KvmDestinationVcpus, KvmSpec, Vmm};
 use crate::link::lobby::{Lobby, LobbySettings};
@@ -73,12 +76,26 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     let Some(request) = first_guest(&asked, &mut operator) else { return Ok(ExitCode::Aborted) };
     let introduction = request.introduction;
     let hooks = hooks(starting.wake(), options.run.heartbeat.as_ref(), introduction.name, Side::Destination)?;
-    let made = make_room(&introduction, &options, &hooks);
+    let made = make_room(&introduction, &options, &hooks, journal.path());
     let answer = made.as_ref().map(|_| ()).map_err(|error| format!("{error:#}"));
     room.settle(&introduction, answer);
     drop(request.done);
     let (vmm, config) = made?;
 
+    let (log, events) = match &options.run.events {
+        Some(path) => {
+            let header = Header {
+                version: events::VERSION,
+                side: Side::Destination,
+                journal: journal.summary().identity,
+                number: incarnation.0,
+                settings: serde_json::to_value(&config).context("cannot write the settings down")?,
+            };
+            let (log, writer) = EventLog::create(path, &header)?;
+            (Some(log), Some(writer))
+        }
+        None => (None, None),
+    };
     let setup = DestinationSetup {
         config,
         incarnation,
@@ -88,7 +105,7 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
         memory: vmm.memory().clone(),
         faults: options.run.faults.clone(),
         wish: Wish::for_loop(Side::Destination),
-        log: None,
+        log,
     };
     let vcpus = Arc::clone(&vmm);
     let agent =
@@ -100,7 +117,27 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
         &options.run.faults,
         agent.scheduling().clone(),
     );
-    let mut run = Run { options, agent, ledger, reporter, operator };
+    let board = Board::default();
+    let commands = agent.commands().clone();
+    let controlled = Controlled {
+        side: Side::Destination,
+        board: board.clone(),
+        standing: agent.standing().clone(),
+        cancel: Box::new(move |tell| {
+            // The receiver may have given up by then.
+            commands.with(move |machine| {
+                let _ = tell.send(machine.standing());
+            });
+            commands.event(DestinationEvent::Cancel);
+        }),
+    };
+    let control = options
+        .run
+        .control
+        .as_deref()
+        .map(|path| ControlSocket::serve(path, Arc::new(controlled)))
+        .transpose()?;
+    let mut run = Run { options, agent, ledger, reporter, operator, board, control, events };
     let exit = run.until_over();
     run.end(exit)
 }
@@ -183,6 +220,7 @@ fn make_room(
     introduction: &Introduction,
     options: &DestinationOptions,
     hooks: &crate::guest::kvm::Hooks,
+    journal: &std::path::Path,
 ) -> Result<(Arc<Vmm>, Config)> {
     let Some(bytes) = introduction.kvm.pages().checked_mul(4096) else {
         bail!("a guest of that size cannot be");
@@ -193,7 +231,7 @@ fn make_room(
     };
     let vmm = Arc::new(Vmm::create_empty(&spec, hooks)?);
     let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
-    let calibrated = measure::calibrate(introduction.kvm.vcpus, Side::Destination)?;
+    let calibrated = measure::calibrate(Side::Destination, introduction.kvm.vcpus, journal)?;
     populate(vmm.memory().clone())?;
     let config = DestinationConfig {
         cadence: Cadence::default(),
@@ -230,6 +268,9 @@ struct Run {
     ledger: Ledger,
     reporter: Reporter,
     operator: Operator,
+    board: Board,
+    control: Option<ControlSocket>,
+    events: Option<EventWriter>,
 }
 
 impl Run {
@@ -283,13 +324,16 @@ impl Run {
             Standing::Loading if !matches!(noted.note, Note::Began(_)) => report::Standing::Stopped,
             _ => report::Standing::Waits,
         };
-        self.reporter.snapshot(Side::Destination, &self.ledger.record(), standing);
+        let record = self.ledger.record();
+        self.board.post(&record, None, self.agent.standing().get());
+        self.reporter.snapshot(Side::Destination, &record, standing);
         matches!(noted.note, Note::Runs)
     }
 
     /// Writes what is to be kept, and ends.
     fn end(self, exit: ExitCode) -> Result<ExitCode> {
-        let Run { options, agent, mut ledger, reporter, .. } = self;
+        let Run { options, agent, mut ledger, reporter, control, events, .. } = self;
+        drop(control);
         while let Some(noted) = agent.notes().next() {
             ledger.note(&noted);
         }
@@ -308,6 +352,9 @@ impl Run {
             let mut file = Contracts::read(path)?;
             file.destination = SideContracts::of_destination(&contracts);
             file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;
+        }
+        if let Some(events) = events {
+            events.finish()?;
         }
         Ok(exit)
     }

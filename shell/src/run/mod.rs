@@ -2,6 +2,7 @@
 //!
 //! An `Err` is an error before an attempt began (exit code 1); outcomes of a run, good and bad, are an [`ExitCode`].
 
+mod control;
 mod destination;
 mod guest;
 mod introduction;
@@ -14,6 +15,7 @@ mod source;
 use anyhow::{Result, bail};
 
 use crate::cli::{CancelOptions, DemoOptions, StatusOptions};
+use crate::control_socket;
 use crate::exit_code::ExitCode;
 
 pub use destination::destination;
@@ -31,15 +33,23 @@ pub fn demo(_options: DemoOptions) -> Result<ExitCode> {
 /// Asks a running side how it is.
 ///
 /// # Errors
-/// It is not built yet.
-pub fn status(_options: StatusOptions) -> Result<ExitCode> {
-    bail!("`status` is not built yet")
+/// Nobody answers at that path.
+pub fn status(options: StatusOptions) -> Result<ExitCode> {
+    let status = control_socket::status(&options.control)?;
+    if options.json {
+        println!("{}", serde_json::to_string(&status)?);
+    } else {
+        println!("{status}");
+    }
+    Ok(ExitCode::Committed)
 }
 
 /// Tells a running side to give up.
 ///
 /// # Errors
-/// It is not built yet.
-pub fn cancel(_options: CancelOptions) -> Result<ExitCode> {
-    bail!("`cancel` is not built yet")
+/// Nobody answers at that path.
+pub fn cancel(options: CancelOptions) -> Result<ExitCode> {
+    let cancelled = control_socket::cancel(&options.control)?;
+    println!("{}: {}", cancelled.effect, cancelled.text);
+    Ok(ExitCode::Committed)
 }

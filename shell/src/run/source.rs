@@ -14,6 +14,7 @@ use switchover_core::time::{Ns, Ppm};
 use switchover_core::units::Bytes;
 use switchover_core::wire::version::Offer;
 
+use super::control::{Board, Controlled};
 use super::guest::{hooks, kind, spec};
 use super::introduction::Introduction;
 use super::ledger::Ledger;
@@ -22,7 +23,9 @@ use super::operator::Operator;
 use crate::agent::{Noted, SourceAgent, SourceLoop, SourceSetup, Standing};
 use crate::cli::{GuestOptions, Linger, SourceOptions};
 use crate::contracts::{Contracts, SideContracts};
+use crate::control_socket::ControlSocket;
 use crate::dirty::KvmDirtyBitmap;
+use crate::events::{self, EventLog, EventWriter, Header};
 use crate::exit_code::ExitCode;
 use crate::guest::kvm::{KvmSourceVcpus, Vmm};
 use crate::journal::{Durability, JournalFile, default_path};
@@ -57,7 +60,7 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     let journal = open_journal(Side::Source, options.run.journal.clone())?;
     let name = journal.summary().identity.0;
     let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
-    let calibrated = measure::calibrate(options.guest.vcpus, Side::Source)?;
+    let calibrated = measure::calibrate(Side::Source, options.guest.vcpus, journal.path())?;
     let hashed = options.run.verify.then_some(options.guest.memory.0);
     let contracts = file.source.source(&calibrated, hashed);
 
@@ -81,8 +84,24 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     };
     let session = connect(&target, Purpose::New, 1)?;
 
+    let config = config(&options, contracts);
+    let summary = *journal.summary();
+    let (log, events) = match &options.run.events {
+        Some(path) => {
+            let header = Header {
+                version: events::VERSION,
+                side: Side::Source,
+                journal: summary.identity,
+                number: summary.floor.into(),
+                settings: serde_json::to_value(&config).context("cannot write the settings down")?,
+            };
+            let (log, writer) = EventLog::create(path, &header)?;
+            (Some(log), Some(writer))
+        }
+        None => (None, None),
+    };
     let setup = SourceSetup {
-        config: config(&options, contracts),
+        config,
         target,
         first: Some(session),
         journal,
@@ -92,7 +111,7 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         max_bandwidth: options.retry.max_bandwidth,
         faults: options.run.faults.clone(),
         wish: Wish::for_loop(Side::Source),
-        log: None,
+        log,
     };
     let vcpus = Arc::clone(&vmm);
     let agent = starting.start(setup, |bulk| {
@@ -107,7 +126,28 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         agent.scheduling().clone(),
     );
     let operator = Operator::listen(signals)?;
-    let mut run = Run { options, agent, vmm, ledger, reporter, operator, progress: None };
+    let board = Board::default();
+    let commands = agent.commands().clone();
+    let controlled = Controlled {
+        side: Side::Source,
+        board: board.clone(),
+        standing: agent.standing().clone(),
+        cancel: Box::new(move |tell| {
+            // The receiver may have given up by then.
+            commands.with(move |machine| {
+                let _ = tell.send(machine.standing());
+            });
+            commands.event(SourceEvent::Cancel);
+        }),
+    };
+    let control = options
+        .run
+        .control
+        .as_deref()
+        .map(|path| ControlSocket::serve(path, Arc::new(controlled)))
+        .transpose()?;
+    let mut run =
+        Run { options, agent, vmm, ledger, reporter, operator, board, control, events, progress: None };
     let exit = run.until_over()?;
     run.end(exit)
 }
@@ -168,6 +208,9 @@ struct Run {
     ledger: Ledger,
     reporter: Reporter,
     operator: Operator,
+    board: Board,
+    control: Option<ControlSocket>,
+    events: Option<EventWriter>,
     progress: Option<Progress>,
 }
 
@@ -257,7 +300,9 @@ impl Run {
             | Standing::Deciding
             | Standing::Lost => report::Standing::Stopped,
         };
-        self.reporter.snapshot(Side::Source, &self.ledger.record(), standing);
+        let record = self.ledger.record();
+        self.board.post(&record, self.ledger.verdict(), self.agent.standing().get());
+        self.reporter.snapshot(Side::Source, &record, standing);
     }
 
     /// Lets the guest run, and gives it the time to write its working set once: moving a guest that has not begun is no
@@ -353,6 +398,7 @@ impl Run {
         if copied.bytes == 0 {
             return;
         }
+        self.board.progress(copied.bytes, copied.remaining);
         let round = copied.rounds.max(1).try_into().unwrap_or(u32::MAX);
         let copied = Copied { round, sent: copied.bytes, remaining: copied.remaining };
         self.progress.get_or_insert_with(Progress::on_stderr).update(Instant::now(), copied);
@@ -367,7 +413,8 @@ impl Run {
 
     /// Writes what is to be kept, and ends.
     fn end(self, exit: ExitCode) -> Result<ExitCode> {
-        let Run { options, agent, vmm, mut ledger, reporter, .. } = self;
+        let Run { options, agent, vmm, mut ledger, reporter, control, events, .. } = self;
+        drop(control);
         let learned = agent.notes();
         while let Some(noted) = learned.next() {
             ledger.note(&noted);
@@ -389,6 +436,9 @@ impl Run {
             let mut file = Contracts::read(path)?;
             file.source = SideContracts::of_source(&contracts);
             file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;
+        }
+        if let Some(events) = events {
+            events.finish()?;
         }
         drop(vmm);
         Ok(exit)
