@@ -145,8 +145,10 @@ impl BulkHandle {
     /// Hands a connected socket over; an earlier one is shut down. From now on chunks are counted from 0.
     /// May wait for a lock for as long as a pointer takes to be moved.
     pub fn attach(&self, stream: TcpStream) {
-        self.0.next.with(|next| *next = Some(stream));
-        self.0.attached.store(true, Ordering::SeqCst);
+        self.0.next.with(|next| {
+            *next = Some(stream);
+            self.0.attached.store(true, Ordering::SeqCst);
+        });
         self.0.wake_thread();
     }
 

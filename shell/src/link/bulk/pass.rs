@@ -4,7 +4,7 @@
 //! (\[SW-73\]). In the stop-copy nothing can change them: they are hashed and sent where they lie.
 //! A page leaves the pending set when its chunk is on the wire.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use switchover_core::digest::{Digest, Piece};
@@ -269,7 +269,8 @@ impl Worker {
         if payload == 0 {
             return if Self::goes_on(&self.shared, epoch) { Ok(()) } else { Err(Halt::Over) };
         }
-        self.send(epoch, Kind::Pages, Source::Memory(payload), self.digest)?;
+        let before = self.digest;
+        self.send(epoch, Kind::Pages, Source::Memory(payload), before)?;
         // Hashed after it was sent, which is the same since nothing can change it: copying is what fetches pages from
         // memory fastest, the hash then finds them in the cache, and the receiver is at work already.
         for run in &self.runs {
@@ -278,6 +279,13 @@ impl Worker {
             self.memory
                 .lend(pages, |bytes| digest.update(Piece::Pages(run.first), bytes))
                 .map_err(|error| Halt::Memory(error.to_string()))?;
+        }
+        // Unless an abort came meanwhile: the guest runs again, and may have changed a page before it was hashed or
+        // copied. The fence keeps those reads before this look.
+        fence(Ordering::SeqCst);
+        if !Self::goes_on(&self.shared, epoch) {
+            self.disown(before);
+            return Err(Halt::Over);
         }
         self.delivered(payload);
         Ok(())

@@ -126,8 +126,10 @@ impl Receiver {
     /// Hands a connected socket over; an earlier one is shut down.
     pub(crate) fn attach(&self, stream: TcpStream) -> Arc<Intake> {
         let intake = Arc::new(Intake::new(self.shared.wake.clone()));
-        self.shared.next.with(|next| *next = Some((stream, Arc::clone(&intake))));
-        self.shared.attached.store(true, Ordering::SeqCst);
+        self.shared.next.with(|next| {
+            *next = Some((stream, Arc::clone(&intake)));
+            self.shared.attached.store(true, Ordering::SeqCst);
+        });
         self.wake_thread();
         intake
     }
@@ -216,10 +218,14 @@ impl Worker {
     }
 
     fn take_connection(&mut self) {
-        if !self.shared.attached.swap(false, Ordering::SeqCst) {
+        if !self.shared.attached.load(Ordering::SeqCst) {
             return;
         }
-        let Some((stream, intake)) = self.shared.next.with(Option::take) else { return };
+        let next = self.shared.next.with(|next| {
+            self.shared.attached.store(false, Ordering::SeqCst);
+            next.take()
+        });
+        let Some((stream, intake)) = next else { return };
         self.intake = intake;
         (self.chunks, self.ahead) = (0, 0);
         (self.before, self.after) = (Digest::EMPTY, Digest::EMPTY);

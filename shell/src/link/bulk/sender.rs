@@ -256,7 +256,7 @@ impl Worker {
         if !self.shared.attached.load(Ordering::SeqCst) {
             return;
         }
-        let next = self.shared.next.with(Option::take);
+        let next = self.shared.next.with(|next| next.take());
         self.unfinished = None;
         self.torn = false;
         self.chunks = 0;
@@ -273,9 +273,11 @@ impl Worker {
             published.torn = false;
         });
         // Only now: until here "attached" means that what is published is of the connection before.
-        if self.shared.next.with(|next| next.is_none()) {
-            self.shared.attached.store(false, Ordering::SeqCst);
-        }
+        self.shared.next.with(|next| {
+            if next.is_none() {
+                self.shared.attached.store(false, Ordering::SeqCst);
+            }
+        });
         self.shared.wake.wake();
     }
 
@@ -388,6 +390,15 @@ impl Worker {
                 self.send_state(epoch, state)?;
             }
         }
+    }
+
+    /// Takes back what the chunk just sent did to the digest, which was `before` it: what was hashed may not be what
+    /// was sent. The next header says so.
+    pub(super) fn disown(&mut self, before: Digest) {
+        self.digest = before;
+        self.torn = true;
+        self.pending.set(0);
+        self.news = true;
     }
 
     fn send_state(&mut self, epoch: u16, mut state: QueuedState) -> Result<(), Halt> {
