@@ -174,11 +174,25 @@ pub fn exact_duration(duration: Duration) -> String {
 #[must_use]
 pub fn short_duration(duration: Duration) -> String {
     let ns = nanoseconds(duration);
+    let step = third_digit(ns);
+    exact_duration(Duration::from_nanos(ns.div_ceil(step).saturating_mul(step)))
+}
+
+/// The same for what is left of a limit: rounded down, so that nobody counts on more than there is.
+#[must_use]
+pub fn short_rest(duration: Duration) -> String {
+    let ns = nanoseconds(duration);
+    let step = third_digit(ns);
+    exact_duration(Duration::from_nanos(ns / step * step))
+}
+
+/// What the third digit of a number counts.
+fn third_digit(number: u64) -> u64 {
     let mut step = 1u64;
-    while ns / step >= 1_000 {
+    while number / step >= 1_000 {
         step *= 10;
     }
-    exact_duration(Duration::from_nanos(ns.div_ceil(step).saturating_mul(step)))
+    step
 }
 
 /// A number of bytes. Reads and prints binary units.
@@ -338,6 +352,9 @@ mod tests {
             (2_000_000_001, "2.01s"),
         ] {
             assert_eq!(short_duration(Duration::from_nanos(value)), text);
+        }
+        for (value, text) in [(0, "0ns"), (309_999_910, "309ms"), (310_000_000, "310ms")] {
+            assert_eq!(short_rest(Duration::from_nanos(value)), text);
         }
     }
 

@@ -75,6 +75,8 @@ impl DemoOptions {
             events: own(&self.run.events),
             journal: own(&self.run.journal),
             control: own(&self.run.control),
+            // It cannot know which attempt is the last: the parent ends it.
+            linger: Linger::Forever,
             ..self.child(report_fd)
         };
         DestinationOptions { listen, guest: self.guest.kind, run }

@@ -22,5 +22,5 @@ mod run;
 pub use attempt::{Admission, AttemptRecord, Offender, PhaseRecord, Scheduling, Term, attempt_id};
 pub use core::{admission, id};
 pub(crate) use file::replace_file;
-pub use file::write_record;
+pub use file::{check_place, write_record};
 pub use run::{Outcome, RunRecord, RunsOn, VERSION};

@@ -1,3 +1,5 @@
+//! What a parent must be able to rely on, and what no parent may do to a child.
+
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 

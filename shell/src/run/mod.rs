@@ -3,6 +3,7 @@
 //! An `Err` is an error before an attempt began (exit code 1); outcomes of a run, good and bad, are an [`ExitCode`].
 
 mod control;
+mod demo;
 mod destination;
 mod guest;
 mod introduction;
@@ -10,25 +11,20 @@ mod ledger;
 mod measure;
 mod observe;
 mod operator;
+mod show;
 mod source;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::cli::{CancelOptions, DemoOptions, StatusOptions};
+use crate::cli::{CancelOptions, StatusOptions};
 use crate::control_socket;
 use crate::exit_code::ExitCode;
 
+pub use demo::demo;
 pub use destination::destination;
 pub use observe::observe;
+pub use show::show;
 pub use source::source;
-
-/// Runs a source and a destination as processes on this host.
-///
-/// # Errors
-/// It is not built yet.
-pub fn demo(_options: DemoOptions) -> Result<ExitCode> {
-    bail!("`demo` is not built yet")
-}
 
 /// Asks a running side how it is.
 ///

@@ -2,6 +2,7 @@
 //!
 //! Each file wraps one facility in a safe type. Nothing here knows what a switchover is.
 
+pub mod child;
 pub mod clock;
 pub mod inherited;
 #[cfg(target_arch = "x86_64")]

@@ -14,10 +14,11 @@
 //! Fits 80 columns; colour only where asked for.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::record::{AttemptRecord, Offender, Outcome, PhaseRecord, RunRecord};
-use crate::units::{Bytes, short_duration};
+use crate::units::{Bytes, short_duration, short_rest};
 use crate::words::Phase;
 
 /// Cells of the bar for the hard limit.
@@ -27,7 +28,7 @@ const PHASE_CELLS: usize = 22;
 /// The widest line.
 pub const COLUMNS: usize = 80;
 
-/// Whether to colour: [`Paint::for_stderr`] unless somebody knows better.
+/// Whether to colour: [`Paint::for_stdout`] or [`Paint::for_stderr`] unless somebody knows better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     /// Text alone.
@@ -40,7 +41,16 @@ impl Paint {
     /// Colours if standard error is a terminal and `NO_COLOR` is not set.
     #[must_use]
     pub fn for_stderr() -> Self {
-        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        Self::for_terminal(std::io::stderr().is_terminal())
+    }
+
+    /// Colours if standard output is a terminal and `NO_COLOR` is not set.
+    #[must_use]
+    pub fn for_stdout() -> Self {
+        Self::for_terminal(std::io::stdout().is_terminal())
+    }
+
+    fn for_terminal(terminal: bool) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if terminal && !refused { Paint::Coloured } else { Paint::Plain }
     }
@@ -76,6 +86,9 @@ pub fn timeline(record: &RunRecord, paint: Paint) -> String {
         text.push('\n');
     }
     line(&mut text, &paint.bold(&conclusion(record)));
+    if let Some(explanation) = explanation(record) {
+        line(&mut text, &explanation);
+    }
     if let (Some(estimate), Some(error)) = (record.downtime_estimate_ns, record.downtime_estimate_error_ns) {
         line(&mut text, &format!("without the answer's way back: {} +- {}", short(estimate), short(error)));
     }
@@ -103,6 +116,30 @@ fn conclusion(record: &RunRecord) -> String {
             format!("{place}; downtime {} > {limit}", short(downtime))
         }
         _ => format!("{place}; limit {limit} not kept"),
+    }
+}
+
+/// What made it so, or what it means, where there is more to say.
+fn explanation(record: &RunRecord) -> Option<String> {
+    let offender = record.attempts.iter().rev().find_map(|attempt| attempt.offender);
+    let offender = offender.map(|offender| format!("{offender} took too long"));
+    let limit = record.hard_limit_ns;
+    match (record.outcome, record.downtime_ns) {
+        (Outcome::InDoubt, _) => {
+            Some("start it nowhere before you have found out, at the destination".into())
+        }
+        (Outcome::Lost, _) => Some("what may be left of it: see `Lost` in docs/OPERATING.md".into()),
+        (_, Some(0)) => offender,
+        (_, Some(downtime)) if downtime > limit => {
+            let who = offender.map(|who| format!(": {who}")).unwrap_or_default();
+            Some(format!("{} over the limit{who}", short(downtime - limit)))
+        }
+        (_, Some(downtime)) => {
+            let who = offender.map(|who| format!("; {who}")).unwrap_or_default();
+            let left = short_rest(Duration::from_nanos(limit - downtime));
+            Some(format!("{left} of the limit left{who}"))
+        }
+        (_, None) => offender,
     }
 }
 

@@ -68,6 +68,7 @@ fn a_commit_shows_what_was_used_and_who_took_how_long() {
     assert!(row(&text, "transfer ").ends_with("80ms of 70ms !"), "{text}");
     assert!(row(&text, "stop ").ends_with("10ms of 20ms"), "{text}");
     assert!(text.contains("committed: the guest runs on the destination; downtime 100ms <= 310ms"), "{text}");
+    assert!(text.contains("\n210ms of the limit left\n"), "{text}");
     assert!(text.contains("99ms +- 1ms"), "{text}");
 }
 
@@ -81,6 +82,7 @@ fn the_offender_is_pointed_at() {
     attempt.faults_injected = vec!["stall:link:2s".into()];
     let text = timeline(&record, Paint::Plain);
     assert!(text.contains("  offender: source/memory/transfer\n"), "{text}");
+    assert!(text.contains("of the limit left; source/memory/transfer took too long\n"), "{text}");
     assert!(text.contains("  reason: deadline\n") && text.contains("  injected: stall:link:2s\n"), "{text}");
     assert!(row(&text, "memory    transfer").ends_with("80ms of 70ms <-"), "{text}");
 }
@@ -92,7 +94,7 @@ fn a_broken_limit_is_seen() {
     let bar = row(&text, "  0 [");
     assert_eq!(bar.find('H'), Some("  0 [".len() + 29), "the limit is in the middle: {bar}");
     assert!(bar.ends_with("] 620ms"), "{bar}");
-    assert!(text.contains("downtime 620ms > 310ms"), "{text}");
+    assert!(text.contains("downtime 620ms > 310ms\n310ms over the limit\n"), "{text}");
 }
 
 #[test]
