@@ -2,7 +2,7 @@
 
 use super::blackout::own;
 use super::meet::record;
-use super::state::{Blackout, Committing, Fencing, GoSent, InDoubt, Lease, State};
+use super::state::{Attempt, Blackout, Committing, Fencing, GoSent, InDoubt, Lease, State};
 use super::{Link, Source, push};
 use crate::action::{Actions, Alarm, Note, SourceAction};
 use crate::event::Owner;
@@ -110,7 +110,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             return self.commit(now, doubt, measured, out);
         }
         match self.state {
-            State::Committed { attempt } => {
+            State::Committed { attempt, .. } => {
                 push(out, SourceAction::Send(attempt.envelope(), ToDestination::Fin))
             }
             State::Committing(_) | State::Releasing(_) | State::GoSent(_) | State::InDoubt(_) => {}
@@ -170,9 +170,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         push(out, SourceAction::Release);
     }
 
-    pub(super) fn on_released(&mut self, out: &mut Actions<SourceAction>) {
+    pub(super) fn on_released(&mut self, now: At, out: &mut Actions<SourceAction>) {
         let State::Releasing(s) = self.state else { return };
-        self.state = State::Committed { attempt: s.attempt };
+        self.state = State::Committed { attempt: s.attempt, again: now.plus(self.config.cadence.again) };
         push(out, SourceAction::Send(s.attempt.envelope(), ToDestination::Fin));
         let ended = Ended {
             attempt: s.attempt.id,
@@ -185,6 +185,20 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     // [SW-30]
+    /// `Fin` may have been lost with its link, and only this side can bring a new one up.
+    pub(super) fn committed_time(
+        &mut self,
+        now: At,
+        attempt: Attempt,
+        again: At,
+        out: &mut Actions<SourceAction>,
+    ) {
+        if self.link == Link::Down && now >= again {
+            self.state = State::Committed { attempt, again: now.plus(self.config.cadence.again) };
+            self.connect(out);
+        }
+    }
+
     pub(super) fn on_refused(
         &mut self,
         now: At,

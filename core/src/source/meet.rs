@@ -112,7 +112,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::InDoubt(s) => {
                 push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Query))
             }
-            State::Committed { attempt } => {
+            State::Committed { attempt, .. } => {
                 push(out, SourceAction::Send(attempt.envelope(), ToDestination::Fin))
             }
             State::Idle { .. }
@@ -145,6 +145,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             // Asked again at the next repetition: a link that fails at once must not be retried in a loop.
             State::GoSent(_) | State::InDoubt(_) => {}
             State::Parting(s) => self.part(now, s, None, out),
+            State::Committed { attempt, .. } => {
+                self.state = State::Committed { attempt, again: now.plus(self.config.cadence.again) };
+            }
             State::RollingBack(mut s) => {
                 s.parting = false;
                 self.state = State::RollingBack(s);
@@ -154,7 +157,6 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             | State::Fencing(_)
             | State::Committing(_)
             | State::Releasing(_)
-            | State::Committed { .. }
             | State::Held { .. } => {}
         }
     }

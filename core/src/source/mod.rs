@@ -117,7 +117,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             },
             SourceEvent::Claimed(id, owner) => self.on_claimed(now, id, Some(owner), &mut out),
             SourceEvent::NotClaimed(id) => self.on_claimed(now, id, None, &mut out),
-            SourceEvent::Released => self.on_released(&mut out),
+            SourceEvent::Released => self.on_released(now, &mut out),
             SourceEvent::Deadline => {}
         }
         // Whatever happened, time has passed: a rule `now <= x` is judged after the input.
@@ -142,11 +142,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::InDoubt(s) => Some(s.again),
             State::RollingBack(s) => self.rollback_deadline(&s),
             State::Parting(s) => Some(s.until),
-            State::Fencing(_)
-            | State::Committing(_)
-            | State::Releasing(_)
-            | State::Committed { .. }
-            | State::Held { .. } => None,
+            State::Committed { again, .. } => (self.link == Link::Down).then_some(again),
+            State::Fencing(_) | State::Committing(_) | State::Releasing(_) | State::Held { .. } => None,
         }
     }
 
@@ -282,11 +279,11 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::InDoubt(s) => self.in_doubt_time(now, s, out),
             State::RollingBack(s) => self.rollback_time(now, s, out),
             State::Parting(s) => self.parting_time(now, s, out),
+            State::Committed { attempt, again } => self.committed_time(now, attempt, again, out),
             State::Opening { .. }
             | State::Fencing(_)
             | State::Committing(_)
             | State::Releasing(_)
-            | State::Committed { .. }
             | State::Held { .. } => {}
         }
     }

@@ -50,7 +50,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         match (guest, attempt) {
             (SourceGuest::Running, _) | (SourceGuest::Gone, None) => {}
             (SourceGuest::Gone, Some(attempt)) => {
-                machine.state = State::Committed { attempt };
+                machine.state = State::Committed { attempt, again: now };
                 machine.connect(&mut out);
             }
             (SourceGuest::Stopped, attempt) => {

@@ -112,9 +112,12 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             if !done {
                 push(out, SourceAction::Note(Note::DeviceLost(one)));
             }
-            // A lost device is the operator's to hold for; otherwise the guest goes on without it.
+            // The guest goes on without a lost device, unless it is to be held for it: then the
+            // device is asked again, for as long as it takes.
             if done || !self.config.hold_on_lost_device {
                 s.devices = s.devices.without(one);
+            } else {
+                s.again = Some(now.plus(self.config.cadence.again));
             }
         } else if done {
             s.vcpus = s.vcpus.without(one);
@@ -130,6 +133,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         if s.devices.is_empty() && !s.vcpus_asked {
             s.vcpus_asked = true;
             s.since = now;
+            s.again = None;
             if !s.vcpus.is_empty() {
                 push(out, SourceAction::Ask(Op::Rollback, s.vcpus));
             }
@@ -164,10 +168,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     pub(super) fn rollback_deadline(&self, s: &RollingBack) -> Option<At> {
-        if s.vcpus_asked {
+        if s.vcpus_asked || self.config.hold_on_lost_device {
             return s.again;
         }
-        (!self.config.hold_on_lost_device).then(|| self.vcpus_by(s))
+        Some(self.vcpus_by(s))
     }
 
     /// From when vCPUs wait for no device any more: asked then, with the timer as late as it may be,
@@ -190,7 +194,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         } else if s.again.is_some_and(|again| now >= again) {
             s.again = None;
             self.state = State::RollingBack(s);
-            push(out, SourceAction::Ask(Op::Rollback, s.vcpus));
+            let ports = if s.vcpus_asked { s.vcpus } else { s.devices };
+            push(out, SourceAction::Ask(Op::Rollback, ports));
         }
     }
 

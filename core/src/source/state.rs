@@ -295,6 +295,8 @@ pub(super) enum State {
     /// The guest runs on the destination, and the copy here is gone.
     Committed {
         attempt: Attempt,
+        /// With no link: when one is tried again, since the destination waits for `Fin`.
+        again: At,
     },
     /// The guest was to run on the destination and is gone there; the copy here is kept, stopped.
     Held {
@@ -320,7 +322,7 @@ impl State {
             Self::RollingBack(s) => Some(s.blackout.attempt.id),
             Self::Parting(s) => Some(s.attempt.id),
             Self::Committing(s) | Self::Releasing(s) => Some(s.attempt.id),
-            Self::Committed { attempt } => Some(attempt.id),
+            Self::Committed { attempt, .. } => Some(attempt.id),
         }
     }
 
@@ -328,7 +330,8 @@ impl State {
     pub(super) fn instants(&mut self, visit: impl Fn(&mut At)) {
         match self {
             Self::Idle { next } => next.iter_mut().for_each(visit),
-            Self::Opening { .. } | Self::Committing(_) | Self::Releasing(_) | Self::Committed { .. } => {}
+            Self::Opening { .. } | Self::Committing(_) | Self::Releasing(_) => {}
+            Self::Committed { again, .. } => visit(again),
             Self::Greeting { since, again, .. } => {
                 visit(since);
                 visit(again);
