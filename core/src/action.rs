@@ -163,6 +163,8 @@ pub enum Alarm {
     Ineffective,
     /// The guest could not be run again here; it is asked again.
     RollbackFailed,
+    /// The guest of a record that a restart found could not be run; it is asked again.
+    ResumeFailed,
     /// A record could not be made durable; it is tried again.
     JournalFailed,
 }

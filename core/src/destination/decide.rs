@@ -160,7 +160,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     ) {
         let ports = self.config.contracts.ports();
         let (devices, vcpus) = (ports.devices(), ports.vcpus());
-        let s = Resuming { deciding, asked: now, devices, vcpus, executed: false, forward };
+        let s = Resuming { deciding, asked: now, devices, vcpus, executed: false, forward, again: None };
         self.state = State::Resuming(s);
         push(out, DestinationAction::Ask(Op::Resume, if devices.is_empty() { vcpus } else { devices }));
     }
@@ -181,6 +181,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             s.deciding.measured.offender = Some(blame);
         }
         if s.devices.meets(one) {
+            if s.forward && outcome != Outcome::Done {
+                return self.resume_again(now, s, out);
+            }
             s.devices = s.devices.without(one);
             push(out, super::load::phase(port, Phase::Resume, planned, took));
             if outcome != Outcome::Done {
@@ -195,8 +198,29 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             match (s.vcpus.is_empty(), s.executed) {
                 (false, _) => self.state = State::Resuming(s),
                 (true, true) => self.runs(now, s, out),
+                (true, false) if s.forward => {
+                    s.vcpus = self.config.contracts.ports().vcpus();
+                    self.resume_again(now, s, out);
+                }
                 (true, false) => self.supersede(s.deciding, Refusal::PortFailed, Some(blame), out),
             }
+        }
+    }
+
+    /// The guest of a record that a restart found may have executed before it was paused, and may
+    /// be the only copy: it is never refused. It is asked to run again, for as long as it takes.
+    fn resume_again(&mut self, now: At, mut s: Resuming, out: &mut Actions<DestinationAction>) {
+        s.again = Some(now.plus(self.config.cadence.again));
+        self.state = State::Resuming(s);
+        push(out, DestinationAction::Note(Note::Alarm(Alarm::ResumeFailed)));
+    }
+
+    pub(super) fn resuming_time(&mut self, now: At, mut s: Resuming, out: &mut Actions<DestinationAction>) {
+        if s.again.is_some_and(|at| now >= at) {
+            s.again = None;
+            self.state = State::Resuming(s);
+            let ports = if s.devices.is_empty() { s.vcpus } else { s.devices };
+            push(out, DestinationAction::Ask(Op::Resume, ports));
         }
     }
 

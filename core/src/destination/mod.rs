@@ -132,14 +132,11 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             State::Verifying(s) => Some(s.told.limit_at.just_after()),
             State::Settling(s) => Some(s.told.limit_at.just_after()),
             State::Ready(s) => Some(self.decide_by(s.lease_end).just_after().or_earlier(s.again)),
+            State::Resuming(s) => s.again,
             State::Superseding(s) => s.again,
             State::Running(s) => s.again,
             State::Claiming(s) => Some(self.claimed_by(&s).just_after()),
-            State::Idle
-            | State::Writing(_)
-            | State::Resuming(_)
-            | State::Refusing(_)
-            | State::Lost { .. } => None,
+            State::Idle | State::Writing(_) | State::Refusing(_) | State::Lost { .. } => None,
         };
         match (own, self.claimed.and_then(|claim| claim.give)) {
             (Some(own), Some(give)) => Some(own.or_earlier(give)),
@@ -283,13 +280,10 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             State::Loading(_) | State::Verifying(_) | State::Settling(_) => self.loading_time(now, out),
             State::Ready(s) => self.ready_time(now, s, out),
             State::Claiming(s) => self.claiming_time(now, s, out),
+            State::Resuming(s) => self.resuming_time(now, s, out),
             State::Superseding(s) => self.superseding_time(now, s, out),
             State::Running(s) => self.running_time(now, s, out),
-            State::Idle
-            | State::Writing(_)
-            | State::Resuming(_)
-            | State::Refusing(_)
-            | State::Lost { .. } => {}
+            State::Idle | State::Writing(_) | State::Refusing(_) | State::Lost { .. } => {}
         }
         self.give_time(now, out);
     }

@@ -20,7 +20,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     /// |---|---|---|
     /// | `Running` of this guest | runs | says so until `Fin` |
     /// | `Running` of this guest | paused | runs it, however late (H6) |
-    /// | `Running` | another, or none | Lost (H5) |
+    /// | `Running` | another, or none | Lost (H5); another that is paused is unloaded |
     /// | none | paused | unloads it |
     /// | none | runs | keeps it: its source has let go |
     ///
@@ -70,6 +70,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                 DestinationGuest::Running(_) | DestinationGuest::Paused(_) | DestinationGuest::Gone,
             ) => {
                 machine.state = State::Lost { attempt: machine.found(id) };
+                if matches!(guest, DestinationGuest::Paused(_)) {
+                    machine.unload(&mut out);
+                }
             }
             (None, DestinationGuest::Running(_)) => {
                 machine.state = running(machine.found(AttemptId::default()), None);
@@ -89,6 +92,11 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         machine.give_time(now, &mut out);
         let deadline = machine.deadline();
         Ok((machine, Step { actions: out, deadline }))
+    }
+
+    /// What is found loaded belongs to nobody.
+    fn unload(&self, out: &mut Actions<DestinationAction>) {
+        push(out, DestinationAction::Ask(Op::Unload, self.config.contracts.ports()));
     }
 
     fn found(&self, id: AttemptId) -> Attempt {

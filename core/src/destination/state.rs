@@ -120,6 +120,8 @@ pub(super) struct Resuming {
     pub executed: bool,
     /// After a restart: run, however late (H6).
     pub forward: bool,
+    /// After a restart: what failed to run is asked again then.
+    pub again: Option<At>,
 }
 
 /// `Refused` is being made durable over `Running`.
@@ -206,7 +208,8 @@ impl State {
                 [&mut s.lease_end, &mut s.since].into_iter().for_each(visit);
             }
             Self::Resuming(s) => {
-                [&mut s.asked, &mut s.deciding.lease_end, &mut s.deciding.since].into_iter().for_each(visit);
+                [&mut s.asked, &mut s.deciding.lease_end, &mut s.deciding.since].into_iter().for_each(&visit);
+                s.again.iter_mut().for_each(visit);
             }
             Self::Superseding(s) => {
                 visit(&mut s.lease_end);
