@@ -446,3 +446,32 @@ fn devices_come_back_first_after_a_long_doubt_too() {
     let lost = pair.notes.iter().any(|note| matches!(note, Note::DeviceLost(_)));
     assert!(!lost, "{}", pair.tail());
 }
+
+/// [SW-25]: held for its devices, the guest runs when the failing one comes back: it is asked again.
+#[test]
+fn a_device_that_the_guest_is_held_for_is_asked_again() {
+    let mut config = source_config(Shape::DEVICES);
+    config.hold_on_lost_device = true;
+    let machine = TestSource::new(config, attempt(0).journal, 0).expect("settings");
+    let mut pair = Pair::with(Shape::DEVICES, machine, destination(Shape::DEVICES), 0, 0);
+    pair.source.rule(On::Port(Port::Device(1), Op::Rollback), Fate::After(ms(1), Ends::Failed), 3);
+    pair.source.fail(On::Vcpus(Op::Save), Ends::Failed);
+    pair.begin();
+    assert!(pair.until(|pair| pair.ended().is_some()), "{}", pair.tail());
+    pair.runs_on(Side::Source);
+}
+
+/// [SW-29] [SW-37]: a link that breaks before `Fin` is brought up again for it.
+#[test]
+fn fin_arrives_after_a_broken_link() {
+    let mut pair = Pair::new(Shape::PLAIN);
+    pair.begin();
+    pair.until_source("Releasing");
+    pair.cut();
+    pair.run(ms(100));
+    assert!(pair.committed() && !pair.destination.alive().finished());
+    pair.mend();
+    pair.run(ms(100));
+    pair.runs_on(Side::Destination);
+    assert!(pair.destination.alive().finished(), "{}", pair.tail());
+}
