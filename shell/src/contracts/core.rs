@@ -17,6 +17,8 @@ use crate::words::{Phase, Port};
 pub struct Calibrated {
     /// All vCPUs out of the guest, their states taken.
     pub stop: Option<Ns>,
+    /// A vCPU's state taken; handing it over takes less.
+    pub save: Option<Ns>,
     /// All vCPUs running again.
     pub resume: Option<Ns>,
     /// All vCPUs with a state.
@@ -58,7 +60,7 @@ impl SideContracts {
         let vcpus = SourceTerms {
             quiesce: Term::default(),
             stop: of(Phase::Stop, calibrated.stop, HAND_OVER),
-            save: of(Phase::Save, None, HAND_OVER),
+            save: of(Phase::Save, calibrated.save, HAND_OVER),
             rollback: of(Phase::Rollback, calibrated.resume, HAND_OVER),
         };
         let rate = self.rate.map_or((RATE, Origin::Declared), |known| {

@@ -26,6 +26,7 @@ pub fn calibrate(side: Side, vcpus: u8, journal: &Path) -> Result<Calibrated> {
     let timer = timer_lateness(side, Wish::for_loop(side), ROUNDS).context("cannot measure the timer")?;
     Ok(Calibrated {
         stop: contract(times.stop),
+        save: contract(times.save),
         resume: contract(times.resume),
         load: contract(times.load),
         journal: Some(journal.time),

@@ -14,6 +14,8 @@ use super::vmm::Vmm;
 pub struct VcpuTimes {
     /// From the request until all are out of the guest with their state taken.
     pub stop: Duration,
+    /// Of that, the longest that one took for its state.
+    pub save: Duration,
     /// From the request until all have taken a state.
     pub load: Duration,
     /// From the request until all are about to enter the guest.
@@ -51,6 +53,9 @@ pub fn calibrate(vcpus: u8, rounds: u32) -> Result<VcpuTimes, CalibrateError> {
         let start = Instant::now();
         let stopped = all(vmm.stop())?;
         longer(&mut longest.stop, start);
+        for one in &stopped {
+            longest.save = longest.save.max(one.saved_at.saturating_duration_since(one.at));
+        }
         let start = Instant::now();
         all(vmm.vcpus().iter().zip(&stopped).map(|(vcpu, stopped)| vcpu.load(stopped.state.to_vec())))?;
         longer(&mut longest.load, start);
