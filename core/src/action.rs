@@ -142,6 +142,8 @@ pub enum Note {
     Go,
     /// No answer to `Go` in time: the guest stays stopped until it is known where it runs.
     InDoubt,
+    /// The destination answered that it is deciding: it is alive, and its word will come.
+    PeerDecides,
     /// These devices did not come back in time; the guest runs without them, or is held.
     DeviceLost(PortSet),
     /// Something that cannot be, unless a fence was false or two agents act: look at both hosts.

@@ -57,6 +57,7 @@ impl<const V: usize, const D: usize> Learner<V, D> {
             | Note::Aborting { .. }
             | Note::Go
             | Note::InDoubt
+            | Note::PeerDecides
             | Note::DeviceLost(_)
             | Note::Alarm(_)
             | Note::Runs

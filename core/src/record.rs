@@ -139,7 +139,7 @@ impl<const P: usize> Recorder<P> {
                 current.ended = Some(ended);
                 return true;
             }
-            Note::Finished => {}
+            Note::PeerDecides | Note::Finished => {}
         }
         false
     }

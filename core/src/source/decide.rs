@@ -73,7 +73,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     /// The answer to `Go` may come from a restarted destination, but only with its own journal (H10).
-    fn answered(&self, envelope: Envelope) -> Option<InDoubt> {
+    pub(super) fn answered(&self, envelope: Envelope) -> Option<InDoubt> {
         let doubt = match self.state {
             State::GoSent(s) => {
                 InDoubt { blackout: s.blackout, since: s.since, again: s.again, claiming: false }

@@ -235,7 +235,12 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             ToSource::Refused { reason, offender } => self.on_refused(now, envelope, reason, offender, out),
             ToSource::Lost => self.on_lost(now, envelope, out),
             // Neither says where the guest is: stay, and go on asking.
-            ToSource::Pending { .. } | ToSource::Stranger => {}
+            ToSource::Pending { .. } => {
+                if self.answered(envelope).is_some() {
+                    push(out, SourceAction::Note(Note::PeerDecides));
+                }
+            }
+            ToSource::Stranger => {}
         }
     }
 

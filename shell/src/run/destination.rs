@@ -315,6 +315,7 @@ impl Run {
             | Note::Sent(_)
             | Note::Aborting { .. }
             | Note::InDoubt
+            | Note::PeerDecides
             | Note::DeviceLost(_) => return false,
         }
         let standing = match self.agent.standing().get() {

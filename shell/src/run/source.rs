@@ -226,8 +226,11 @@ impl Run {
                 if let Some(exit) = self.take(&noted)? {
                     outcome = Some((exit, Instant::now()));
                 }
-                if matches!(noted.note, Note::Began(_)) {
-                    outcome = None;
+                match (noted.note, &mut outcome) {
+                    (Note::Began(_), _) => outcome = None,
+                    // No outcome yet, and a sign of life: a run that would end by itself waits on.
+                    (Note::PeerDecides, Some((_, since))) => *since = Instant::now(),
+                    _ => {}
                 }
             }
             if let Some((exit, since)) = outcome {
@@ -274,7 +277,7 @@ impl Run {
             }
             Note::Finished => outcome = Some(ExitCode::from(self.ledger.record().outcome)),
             Note::Alarm(alarm) => self.say(&format!("alarm: {alarm:?}; look at both hosts")),
-            Note::Round { .. } | Note::Phase { .. } | Note::Sent(_) => tells = false,
+            Note::Round { .. } | Note::Phase { .. } | Note::Sent(_) | Note::PeerDecides => tells = false,
             Note::Began(_)
             | Note::Stopping
             | Note::Aborting { .. }
