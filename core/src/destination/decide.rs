@@ -235,7 +235,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             let offender = s.deciding.measured.offender;
             return self.supersede(s.deciding, Refusal::TooLate, offender, out);
         }
-        s.asked = now;
+        (s.asked, s.again) = (now, None);
         self.state = State::Resuming(s);
         push(out, DestinationAction::Ask(Op::Resume, s.vcpus));
     }

@@ -184,9 +184,11 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     ) {
         let one = PortSet::one(port);
         let (pending, attempt) = match self.state {
-            State::Loading(s) => (s.pending, s.attempt),
+            State::Loading(s) if s.told.is_some() => (s.pending, s.attempt),
             State::Verifying(s) => (s.pending, s.attempt),
+            // Before the blackout nothing was asked of a port.
             State::Idle
+            | State::Loading(_)
             | State::Settling(_)
             | State::Ready(_)
             | State::Claiming(_)

@@ -63,7 +63,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     /// A round is on the wire; the destination says when it has arrived.
     pub(super) fn on_round(&mut self, _now: At, pass: Pass, out: &mut Actions<SourceAction>) {
         let State::Precopy(mut s) = self.state else { return };
-        if s.pass.is_some() {
+        if s.pass.is_some() || s.resting.is_some() {
             return;
         }
         s.pass = Some(pass);

@@ -98,7 +98,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     ) {
         let State::RollingBack(mut s) = self.state else { return };
         let one = PortSet::one(port);
-        if !s.devices.with(s.vcpus).meets(one) {
+        let asked = if s.vcpus_asked { s.vcpus } else { s.devices };
+        if !asked.meets(one) {
             return;
         }
         let done = outcome == Outcome::Done;
