@@ -175,7 +175,18 @@ impl<const V: usize, const D: usize> DestinationConfig<V, D> {
     }
 }
 
+/// Repetitions inside a window that is shorter than the usual pause.
+const REPEATS: u64 = 4;
+/// However short the window: a message's way takes longer than this.
+const PAUSE_MIN: Ns = Ns::from_micros(100);
+
 impl Cadence {
+    /// The pause between repetitions that only count within `window`: what is said again
+    /// after a lease has ended helps nobody.
+    pub(crate) fn within(&self, window: Ns) -> Ns {
+        self.again.or_shorter(window.part(REPEATS).or_longer(PAUSE_MIN))
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         if [self.ping, self.again, self.silence].contains(&Ns::ZERO) {
             Err(ConfigError::NoCadence)

@@ -77,7 +77,8 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         if now > self.decide_by(s.lease_end) {
             self.refuse(now, s.attempt, Refusal::LeaseEnded, None, out);
         } else if now >= s.again {
-            s.again = now.plus(self.config.cadence.again);
+            let window = self.decide_by(s.lease_end).since(now);
+            s.again = now.plus(self.config.cadence.within(window));
             self.state = State::Ready(s);
             self.say_ready(now, &s, out);
         }

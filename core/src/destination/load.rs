@@ -343,7 +343,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             attempt: s.attempt,
             digest: s.digest,
             lease_end: now.plus(s.told.lease),
-            again: now.plus(self.config.cadence.again),
+            again: now.plus(self.config.cadence.within(s.told.lease.minus(self.need()))),
             claimable: !arbiter,
             going: None,
             measured: s.measured,

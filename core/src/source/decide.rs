@@ -18,8 +18,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub(super) fn go(&mut self, now: At, blackout: Blackout, lease: Lease, out: &mut Actions<SourceAction>) {
         push(out, SourceAction::Send(blackout.attempt.envelope(), ToDestination::Go));
         push(out, SourceAction::Note(Note::Go));
-        let again = now.plus(self.config.cadence.again);
         let answer_by = lease.read.plus(self.answer_after(&blackout, lease.left));
+        let again = now.plus(self.config.cadence.within(answer_by.since(now)));
         self.state = State::GoSent(GoSent { blackout, since: now, answer_by, again });
     }
 
@@ -41,7 +41,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             push(out, SourceAction::Note(Note::InDoubt));
             self.in_doubt_time(now, doubt, out);
         } else if now >= s.again {
-            s.again = now.plus(self.config.cadence.again);
+            s.again = now.plus(self.config.cadence.within(s.answer_by.since(now)));
             self.state = State::GoSent(s);
             if self.link == Link::Up {
                 // Idempotent: the destination decides once.
