@@ -37,6 +37,13 @@ impl Limits {
     }
 }
 
+impl Default for Limits {
+    /// 300 ms, as QEMU's `downtime-limit`, and 10 ms beyond.
+    fn default() -> Self {
+        Self { downtime: Ns::from_millis(300), switchover: Ns::from_millis(10) }
+    }
+}
+
 /// How often to try, and what that may cost.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Retry {
@@ -48,6 +55,14 @@ pub struct Retry {
     pub blackout_budget: Ns,
     /// Pre-copy of one attempt; not admitted by then, the run ends with the guest never stopped.
     pub precopy_limit: Ns,
+}
+
+impl Retry {
+    /// So many attempts, each of which may use its limit up, half a second and more apart, a minute of pre-copy each.
+    pub const fn attempts(attempts: u8, limits: Limits) -> Self {
+        let blackout_budget = Ns::new(limits.hard().get().saturating_mul(attempts as u64));
+        Self { attempts, backoff: Ns::from_millis(500), blackout_budget, precopy_limit: Ns::from_secs(60) }
+    }
 }
 
 /// How often to say something again, and when silence means the peer is gone.
@@ -130,7 +145,29 @@ pub enum ConfigError {
     ContractTooLong,
 }
 
+impl Layout {
+    /// A guest of so much memory behind so many vCPU ports, without devices.
+    pub const fn new(memory: Bytes, vcpu_ports: u8) -> Self {
+        Self { page_size: PAGE_SIZE as u32, memory, vcpu_ports, devices: 0 }
+    }
+}
+
 impl<const V: usize, const D: usize> SourceConfig<V, D> {
+    /// The default limits, three attempts, no arbiter, and a drift that any host's clock keeps.
+    pub fn new(layout: Layout, contracts: SourceContracts<V, D>) -> Self {
+        let limits = Limits::default();
+        Self {
+            limits,
+            retry: Retry::attempts(3, limits),
+            cadence: Cadence::default(),
+            drift: Ppm::SOUND,
+            layout,
+            arbiter: None,
+            hold_on_lost_device: false,
+            contracts,
+        }
+    }
+
     /// Whether the settings hold together for a machine that remembers `attempts_max` attempts.
     pub fn check(&self, attempts_max: usize) -> Result<(), ConfigError> {
         let hard = self.limits.hard();
@@ -162,6 +199,11 @@ impl<const V: usize, const D: usize> SourceConfig<V, D> {
 }
 
 impl<const V: usize, const D: usize> DestinationConfig<V, D> {
+    /// No arbiter, and a drift that any host's clock keeps.
+    pub fn new(layout: Layout, instance: GuestInstance, contracts: DestinationContracts<V, D>) -> Self {
+        Self { cadence: Cadence::default(), drift: Ppm::SOUND, layout, arbiter: None, instance, contracts }
+    }
+
     /// Whether the settings hold together.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.cadence.check()?;

@@ -169,6 +169,9 @@ impl Ppm {
     /// The largest drift that can be declared: a tenth. Real oscillators stay below 500 ppm.
     pub const MAX: Self = Self(100_000);
 
+    /// What a sound host's clock stays below: declared where nobody knows better.
+    pub const SOUND: Self = Self(500);
+
     /// `ppm` parts per million, or `None` above [`Ppm::MAX`].
     pub const fn new(ppm: u32) -> Option<Self> {
         if ppm <= Self::MAX.0 { Some(Self(ppm)) } else { None }

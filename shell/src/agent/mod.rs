@@ -18,6 +18,7 @@ mod notes;
 mod source;
 mod standing;
 mod tap;
+mod usual;
 
 pub use destination::{DestinationAgent, DestinationLoop, DestinationSetup};
 pub use notes::{NoteReceiver, NoteSender, Noted, notes};

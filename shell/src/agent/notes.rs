@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use switchover_core::action::Note;
+use switchover_core::outcome::Ended;
 use switchover_core::time::At;
 
 /// More than an attempt makes in the time between two looks.
 const ROOM: usize = 4096;
+/// Between two looks of [`NoteReceiver::ended`]: a blackout's processor is not taken for more.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A note, and when it was made on the host's monotonic clock.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +58,23 @@ impl NoteReceiver {
     /// The next note, if there is one. Does not wait, and so does not make the teller wake anybody.
     pub fn next(&self) -> Option<Noted> {
         self.receiver.try_recv().ok()
+    }
+
+    /// Waits for the end of the attempt under way, looking every few milliseconds; notes before it are taken and
+    /// dropped. `None`: it did not end `within` that time.
+    pub fn ended(&self, within: Duration) -> Option<Ended> {
+        let until = Instant::now() + within;
+        loop {
+            while let Some(noted) = self.next() {
+                if let Note::Ended(ended) = noted.note {
+                    return Some(ended);
+                }
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// How many notes were lost.

@@ -5,9 +5,11 @@
 mod bitmap;
 #[cfg(target_arch = "x86_64")]
 mod kvm_bitmap;
+mod marks;
 mod source;
 
 pub use bitmap::{Bitmap, PageRun, Runs};
 #[cfg(target_arch = "x86_64")]
 pub use kvm_bitmap::KvmDirtyBitmap;
+pub use marks::PageMarks;
 pub use source::DirtySource;

@@ -94,9 +94,32 @@ pub struct JournalFile {
     durability: Durability,
     summary: Summary,
     next: u64,
+    temporary: bool,
+}
+
+impl Drop for JournalFile {
+    fn drop(&mut self) {
+        if self.temporary {
+            // Left behind it is litter, and nothing worse.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl JournalFile {
+    /// A new journal in the system's folder for temporary files, removed when it is dropped: for guests that no process
+    /// survives anyway, as in tests and examples. Whoever dies by `kill -9` leaves it there.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn temporary() -> Result<Self, JournalError> {
+        let folder = std::env::temp_dir();
+        let path = folder.join(format!("switchover-{:016x}.journal", random(&folder)?));
+        let mut journal = Self::open(&path, Durability::Process)?;
+        journal.temporary = true;
+        Ok(journal)
+    }
+
     /// Opens the journal at `path`, or makes one with a new identity; folders above it are made too.
     ///
     /// A last slot that is torn is as if never written, and is overwritten by the next.
@@ -158,7 +181,7 @@ impl JournalFile {
             return Self::compact(path, durability, &summary, &records);
         }
         let next = records.len() as u64 + 1;
-        Ok(JournalFile { file, path: path.into(), durability, summary, next })
+        Ok(JournalFile { file, path: path.into(), durability, summary, next, temporary: false })
     }
 
     /// Writes the header of a new journal.
@@ -171,7 +194,7 @@ impl JournalFile {
         // attempts might be asked about.
         file.sync_all().map_err(io("making"))?;
         let summary = Summary::of(identity, 0, &[]);
-        Ok(JournalFile { file, path: path.into(), durability, summary, next: 1 })
+        Ok(JournalFile { file, path: path.into(), durability, summary, next: 1, temporary: false })
     }
 
     /// Puts a shorter journal of the same identity in the place of this one. The old one's lock is held meanwhile.
@@ -198,7 +221,14 @@ impl JournalFile {
         file.sync_all().map_err(io("compacting"))?;
         std::fs::rename(&beside, path).map_err(io("compacting"))?;
         let summary = Summary::of(summary.identity, summary.floor, &kept);
-        Ok(JournalFile { file, path: path.into(), durability, summary, next: kept.len() as u64 + 1 })
+        Ok(JournalFile {
+            file,
+            path: path.into(),
+            durability,
+            summary,
+            next: kept.len() as u64 + 1,
+            temporary: false,
+        })
     }
 
     /// What it said when it was opened.
