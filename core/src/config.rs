@@ -72,15 +72,17 @@ pub struct Cadence {
     pub ping: Ns,
     /// Between repetitions of an unanswered message, reconnects and claims.
     pub again: Ns,
-    /// With no message for that long, in pre-copy, the peer counts as lost.
+    /// With no Welcome for that long the peer counts as lost; in pre-copy it is given no
+    /// longer than the hard limit, or five pings if that is longer.
     pub silence: Ns,
 }
 
 impl Default for Cadence {
-    /// Pings at 10 Hz give a learner enough round trips in a second of pre-copy; silence
-    /// of 2 s is what operators are promised before a Welcome, and nothing is stopped yet.
+    /// Pings at 20 Hz give a learner enough round trips in a second of pre-copy, and notice a
+    /// dead peer within a hard limit of 250 ms and more; silence of 2 s is what operators
+    /// are promised before a Welcome, and nothing is stopped yet.
     fn default() -> Self {
-        Self { ping: Ns::from_millis(100), again: Ns::from_millis(50), silence: Ns::from_secs(2) }
+        Self { ping: Ns::from_millis(50), again: Ns::from_millis(50), silence: Ns::from_secs(2) }
     }
 }
 
@@ -217,12 +219,19 @@ impl<const V: usize, const D: usize> DestinationConfig<V, D> {
     }
 }
 
+/// Pings that may go unanswered before a peer counts as lost.
+const PINGS_LOST: u64 = 5;
 /// Repetitions inside a window that is shorter than the usual pause.
 const REPEATS: u64 = 4;
 /// However short the window: a message's way takes longer than this.
 const PAUSE_MIN: Ns = Ns::from_micros(100);
 
 impl Cadence {
+    /// How long a peer may be silent in pre-copy: a dead one is noticed within the limit.
+    pub(crate) fn patience(&self, hard_limit: Ns) -> Ns {
+        hard_limit.or_longer(self.ping.times(PINGS_LOST)).or_shorter(self.silence)
+    }
+
     /// The pause between repetitions that only count within `window`: what is said again
     /// after a lease has ended helps nobody.
     pub(crate) fn within(&self, window: Ns) -> Ns {

@@ -391,7 +391,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                 Some(told) if now > told.limit_at => {
                     self.refuse(now, s.attempt, Refusal::LimitReached, None, out);
                 }
-                None if now >= s.heard.plus(self.config.cadence.silence) => {
+                None if now >= s.heard.plus(self.config.cadence.patience(s.attempt.hard_limit)) => {
                     self.refuse(now, s.attempt, Refusal::Silent, None, out);
                 }
                 Some(_) | None => {}

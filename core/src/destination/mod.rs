@@ -127,7 +127,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         let own = match self.state {
             State::Loading(s) => Some(match s.told {
                 Some(told) => told.limit_at.just_after(),
-                None => s.heard.plus(self.config.cadence.silence),
+                None => s.heard.plus(self.config.cadence.patience(s.attempt.hard_limit)),
             }),
             State::Verifying(s) => Some(s.told.limit_at.just_after()),
             State::Settling(s) => Some(s.told.limit_at.just_after()),

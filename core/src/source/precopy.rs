@@ -21,7 +21,7 @@ const ROUND_PERIOD_MIN: Ns = Ns::from_millis(10);
 impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub(super) fn precopy_deadline(&self, s: &Precopy) -> At {
         let cadence = self.config.cadence;
-        let silent = s.heard.plus(cadence.silence);
+        let silent = s.heard.plus(cadence.patience(self.config.limits.hard()));
         let give_up = s.began.plus(self.config.retry.precopy_limit);
         let next = silent.or_earlier(give_up).or_earlier(s.ping.next);
         s.resting.map_or(next, |round| round.or_earlier(next))
@@ -31,7 +31,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub(super) fn precopy_time(&mut self, now: At, s: Precopy, out: &mut Actions<SourceAction>) {
         if now >= s.began.plus(self.config.retry.precopy_limit) {
             self.give_up(now, Reason::NotAdmitted, None, out);
-        } else if now >= s.heard.plus(self.config.cadence.silence) {
+        } else if now >= s.heard.plus(self.config.cadence.patience(self.config.limits.hard())) {
             self.give_up(now, Reason::PeerLost, None, out);
         } else {
             if now >= s.ping.next {

@@ -79,10 +79,10 @@ fn at_most(option: &'static str, given: Duration, most: Duration) -> Result<(), 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Retry")]
 pub struct RetryArgs {
-    /// How many times to try before giving up: 1 to 1000
+    /// How many times to try before giving up: 1 to 64
     ///
     /// After an aborted attempt the guest runs on the source as before, and what was copied stays warm on the destination.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
     attempts: u32,
     /// The pause before the second attempt; it doubles with each further one
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
