@@ -121,26 +121,19 @@ fn conclusion(record: &RunRecord) -> String {
 
 /// What made it so, or what it means, where there is more to say.
 fn explanation(record: &RunRecord) -> Option<String> {
-    let offender = record.attempts.iter().rev().find_map(|attempt| attempt.offender);
-    let offender = offender.map(|offender| format!("{offender} took too long"));
+    let offender = record.attempts.last().and_then(|attempt| attempt.offender);
+    let because = offender.map(|offender| format!("because of {offender}"));
     let limit = record.hard_limit_ns;
-    match (record.outcome, record.downtime_ns) {
-        (Outcome::InDoubt, _) => {
-            Some("start it nowhere before you have found out, at the destination".into())
-        }
-        (Outcome::Lost, _) => Some("what may be left of it: see `Lost` in docs/OPERATING.md".into()),
-        (_, Some(0)) => offender,
-        (_, Some(downtime)) if downtime > limit => {
-            let who = offender.map(|who| format!(": {who}")).unwrap_or_default();
-            Some(format!("{} over the limit{who}", short(downtime - limit)))
-        }
+    let rest = match (record.outcome, record.downtime_ns) {
+        (Outcome::InDoubt, _) => "start it nowhere before you have found out, at the destination".into(),
+        (Outcome::Lost, _) => "what may be left of it: see `Lost` in docs/OPERATING.md".into(),
+        (_, None | Some(0)) => return because,
+        (_, Some(downtime)) if downtime > limit => format!("{} over the limit", short(downtime - limit)),
         (_, Some(downtime)) => {
-            let who = offender.map(|who| format!("; {who}")).unwrap_or_default();
-            let left = short_rest(Duration::from_nanos(limit - downtime));
-            Some(format!("{left} of the limit left{who}"))
+            format!("{} of the limit left", short_rest(Duration::from_nanos(limit - downtime)))
         }
-        (_, None) => offender,
-    }
+    };
+    Some(because.map_or(rest.clone(), |because| format!("{rest}; {because}")))
 }
 
 fn draw_attempt(

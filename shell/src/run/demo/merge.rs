@@ -177,10 +177,8 @@ fn ended_as(
 /// Adds what only the destination knows: its own phases, its own host.
 fn enrich(attempt: &mut AttemptRecord, theirs: &AttemptRecord) {
     let own = |row: &&PhaseRecord| row.side == Side::Destination;
-    let known = |row: &PhaseRecord| {
-        theirs.phases.iter().filter(own).any(|other| (other.port, other.phase) == (row.port, row.phase))
-    };
-    // The source's rows of that side are what it was promised, or waited for.
+    let known = |row: &PhaseRecord| theirs.phases.iter().filter(own).any(|other| other.phase == row.phase);
+    // The source's rows of that side are what it waited for or was told in a message.
     attempt.phases.retain(|row| row.side != Side::Destination || !known(row));
     attempt.phases.extend(theirs.phases.iter().filter(own));
     attempt.phases.sort_by_key(|row| (row.start_ns, row.phase));

@@ -64,6 +64,10 @@ fn demo_of(program: &Path, mut options: DemoOptions, patience: Patience) -> Resu
         // What became of the guest is the more important news.
         eprintln!("error: {error:#}");
     }
+    if exit == ExitCode::InDoubt && destination.runs() && !destination.died() {
+        // Nothing that the source could know, so nothing that counts.
+        eprintln!("demo: the destination's process did run the guest; the source had no way to know");
+    }
     if let Some(journals) = journals.filter(|_| exit != ExitCode::Committed) {
         eprintln!("journals of both sides: {}", journals.keep().display());
     }

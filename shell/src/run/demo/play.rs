@@ -239,7 +239,8 @@ impl<'a> Play<'a> {
         else {
             return false;
         };
-        let most = linger.max(self.patience.doubt);
+        // It ends by itself after the linger time, unless it is held up by a sign of life that is none.
+        let most = linger + self.patience.doubt;
         let in_doubt = source.told.standing == Some(Standing::InDoubt) && source.since.elapsed() >= most;
         // While the destination has yet to decide, its answer will come.
         let decided =

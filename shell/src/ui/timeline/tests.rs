@@ -82,7 +82,7 @@ fn the_offender_is_pointed_at() {
     attempt.faults_injected = vec!["stall:link:2s".into()];
     let text = timeline(&record, Paint::Plain);
     assert!(text.contains("  offender: source/memory/transfer\n"), "{text}");
-    assert!(text.contains("of the limit left; source/memory/transfer took too long\n"), "{text}");
+    assert!(text.contains("of the limit left; because of source/memory/transfer\n"), "{text}");
     assert!(text.contains("  reason: deadline\n") && text.contains("  injected: stall:link:2s\n"), "{text}");
     assert!(row(&text, "memory    transfer").ends_with("80ms of 70ms <-"), "{text}");
 }

@@ -72,6 +72,7 @@ fn a_commit_has_the_destinations_own_rows() {
     let mut ours = stopped_for(1, Outcome::Committed, 100);
     ours.phases = vec![
         row(Side::Destination, Port::Vcpus, Phase::Resume, 10, 0),
+        row(Side::Destination, Port::Peer, Phase::Resume, 0, 9),
         row(Side::Source, Port::Vcpus, Phase::Stop, 5, 4),
         row(Side::Destination, Port::Device(0), Phase::Load, 3, 3),
     ];
