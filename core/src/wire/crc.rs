@@ -25,6 +25,12 @@ const fn tables() -> [[u32; 256]; STRIDE] {
             bit += 1;
         }
         tables[0][byte] = remainder;
+        byte += 1;
+    }
+    // Only now: an entry of the later tables looks up any entry of the first.
+    let mut byte = 0;
+    while byte < 256 {
+        let mut remainder = tables[0][byte];
         let mut follow = 1;
         while follow < STRIDE {
             remainder = remainder >> 8 ^ tables[0][(remainder & 0xFF) as usize];
