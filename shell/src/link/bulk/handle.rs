@@ -183,12 +183,13 @@ impl BulkHandle {
         &self.0.counters
     }
 
-    /// Why there is no connection; `None` while there is one, as far as is known. May wait as [`BulkHandle::attach`].
+    /// Why there is no connection; `None` while there is one, as far as is known. Does not wait: while the thread
+    /// is writing the answer there is none, and the loop is woken after it.
     pub fn broken(&self) -> Option<Broken> {
         if self.0.attached.load(Ordering::SeqCst) {
             return None;
         }
-        self.0.published.with(|published| published.broken.clone())
+        self.0.published.try_with(|published, _| published.broken.clone())?
     }
 
     /// As [`BulkHandle::broken`], for the loop: `None` also when it cannot be read just now, and then the loop is woken.
@@ -199,9 +200,9 @@ impl BulkHandle {
         self.0.published.try_with(|published, _| published.broken.clone())?
     }
 
-    /// Why guest memory could not be read, if it could not.
+    /// Why guest memory could not be read, if it could not. Does not wait either.
     pub fn memory_failed(&self) -> Option<String> {
-        self.0.published.with(|published| published.memory_failed.clone())
+        self.0.published.try_with(|published, _| published.memory_failed.clone())?
     }
 
     /// Posts a request; returns its number.

@@ -90,9 +90,10 @@ impl Intake {
         self.arrived.try_with(|arrived, _| arrived.broken.clone())?
     }
 
-    /// Why no more will come. May wait for as long as a few words take to be written.
+    /// Why no more will come. Does not wait: while the thread is writing the answer there is none, and the loop is
+    /// woken after it.
     pub(crate) fn broken(&self) -> Option<Broken> {
-        self.arrived.with(|arrived| arrived.broken.clone())
+        self.arrived.try_with(|arrived, _| arrived.broken.clone())?
     }
 
     // The thread's side.
