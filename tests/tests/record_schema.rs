@@ -55,7 +55,8 @@ fn full() -> RunRecord {
         verified: Some(true),
         ..AttemptRecord::new(attempt_id(1, 2), Outcome::Aborted)
     };
-    RunRecord::new(Outcome::Aborted, 310, vec![attempt.with_downtime(312, 310)]).with_estimate(1, 1)
+    let record = RunRecord::new(Outcome::Aborted, 310, vec![attempt.with_downtime(312, 310)]);
+    RunRecord { self_check_failures: Some(0), ..record.with_estimate(1, 1) }
 }
 
 fn records() -> Vec<Value> {

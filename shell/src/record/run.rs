@@ -84,6 +84,8 @@ pub struct RunRecord {
     pub blackout_ns: Option<u64>,
     /// Whether no blackout was longer than the hard limit. What is not known to be within it is not.
     pub within_limit: bool,
+    /// How many of the guest's own checks of its memory and registers had failed at the end; `null` if nobody could tell.
+    pub self_check_failures: Option<u64>,
     /// The attempts, in order.
     pub attempts: Vec<AttemptRecord>,
 }
@@ -104,6 +106,7 @@ impl RunRecord {
             downtime_estimate_ns: None,
             downtime_estimate_error_ns: None,
             blackout_ns: blackouts.map(|all| all.iter().fold(0, |sum, ns| ns.saturating_add(sum))),
+            self_check_failures: None,
             within_limit: runs_again && downtime_ns.is_some_and(|ns| ns <= hard_limit_ns),
             attempts,
         }

@@ -20,6 +20,7 @@ use super::introduction::Introduction;
 use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
+use super::self_check::SelfCheck;
 use super::source::{LOOK_EVERY, open_journal};
 use crate::agent::{DestinationAgent, DestinationLoop, DestinationSetup, Noted, Standing};
 use crate::cli::{DestinationOptions, Linger};
@@ -108,6 +109,7 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
         log,
     };
     let vcpus = Arc::clone(&vmm);
+    let checks = SelfCheck::new(vmm);
     let agent =
         starting.start(setup, |inbox| (vec![KvmDestinationVcpus::new(vcpus, inbox.clone())], Vec::new()))?;
     let ledger = Ledger::new(
@@ -137,7 +139,7 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
         .as_deref()
         .map(|path| ControlSocket::serve(path, Arc::new(controlled)))
         .transpose()?;
-    let mut run = Run { options, agent, ledger, reporter, operator, board, control, events };
+    let mut run = Run { options, agent, checks, ledger, reporter, operator, board, control, events };
     let exit = run.until_over();
     run.end(exit)
 }
@@ -265,6 +267,7 @@ fn populate(memory: crate::guest::memory::GuestMemory) -> Result<()> {
 struct Run {
     options: DestinationOptions,
     agent: Agent,
+    checks: SelfCheck,
     ledger: Ledger,
     reporter: Reporter,
     operator: Operator,
@@ -282,6 +285,11 @@ impl Run {
                 if self.take(&noted) {
                     runs_since = Some(Instant::now());
                 }
+            }
+            if runs_since.is_some()
+                && let Some(alarm) = self.checks.alarm()
+            {
+                eprintln!("{alarm}");
             }
             if let (Some(since), Linger::For(time)) = (runs_since, self.options.run.linger)
                 && since.elapsed() >= time
@@ -333,10 +341,17 @@ impl Run {
 
     /// Writes what is to be kept, and ends.
     fn end(self, exit: ExitCode) -> Result<ExitCode> {
-        let Run { options, agent, mut ledger, reporter, control, events, .. } = self;
+        let Run { options, agent, mut checks, mut ledger, reporter, control, events, .. } = self;
         drop(control);
         while let Some(noted) = agent.notes().next() {
             ledger.note(&noted);
+        }
+        if agent.standing().get() == Standing::Runs {
+            if let Some(alarm) = checks.alarm() {
+                eprintln!("{alarm}");
+            }
+            eprintln!("{}", checks.account());
+            ledger.self_check(checks.failures());
         }
         let record = ledger.record();
         reporter.finished(&record, exit);

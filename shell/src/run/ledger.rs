@@ -30,6 +30,7 @@ pub struct Ledger {
     /// The attempt under way has not.
     open: bool,
     estimate: Option<(Ns, Ns)>,
+    self_check_failures: Option<u64>,
 }
 
 impl Ledger {
@@ -54,7 +55,13 @@ impl Ledger {
             ended: Vec::new(),
             open: false,
             estimate: None,
+            self_check_failures: None,
         }
+    }
+
+    /// So many of the guest's own checks failed, as far as is seen here.
+    pub fn self_check(&mut self, failures: u64) {
+        self.self_check_failures = Some(failures);
     }
 
     /// Takes one note.
@@ -108,7 +115,8 @@ impl Ledger {
             attempts.push(self.attempt());
         }
         let outcome = attempts.last().map_or(Outcome::Aborted, |attempt| attempt.outcome);
-        let record = RunRecord::new(outcome, self.hard_limit.get(), attempts);
+        let mut record = RunRecord::new(outcome, self.hard_limit.get(), attempts);
+        record.self_check_failures = self.self_check_failures;
         match self.estimate.filter(|_| outcome == Outcome::Committed) {
             Some((estimate, error)) => record.with_estimate(estimate.get(), error.get()),
             None => record,

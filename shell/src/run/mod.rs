@@ -11,6 +11,7 @@ mod ledger;
 mod measure;
 mod observe;
 mod operator;
+mod self_check;
 mod show;
 mod source;
 

@@ -20,6 +20,7 @@ use super::introduction::Introduction;
 use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
+use super::self_check::SelfCheck;
 use crate::agent::{Noted, SourceAgent, SourceLoop, SourceSetup, Standing};
 use crate::cli::{GuestOptions, Linger, SourceOptions};
 use crate::contracts::{Contracts, SideContracts};
@@ -146,8 +147,20 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         .as_deref()
         .map(|path| ControlSocket::serve(path, Arc::new(controlled)))
         .transpose()?;
-    let mut run =
-        Run { options, agent, vmm, ledger, reporter, operator, board, control, events, progress: None };
+    let checks = SelfCheck::new(Arc::clone(&vmm));
+    let mut run = Run {
+        options,
+        agent,
+        vmm,
+        checks,
+        ledger,
+        reporter,
+        operator,
+        board,
+        control,
+        events,
+        progress: None,
+    };
     let exit = run.until_over()?;
     run.end(exit)
 }
@@ -205,6 +218,7 @@ struct Run {
     options: SourceOptions,
     agent: Agent,
     vmm: Arc<Vmm>,
+    checks: SelfCheck,
     ledger: Ledger,
     reporter: Reporter,
     operator: Operator,
@@ -245,6 +259,9 @@ impl Run {
             }
             if let Some(exit) = self.hear(outcome.map(|(exit, _)| exit)) {
                 return Ok(exit);
+            }
+            if let Some(alarm) = self.checks.alarm() {
+                self.say(&alarm);
             }
             self.show();
             std::thread::sleep(LOOK_EVERY);
@@ -416,12 +433,19 @@ impl Run {
 
     /// Writes what is to be kept, and ends.
     fn end(self, exit: ExitCode) -> Result<ExitCode> {
-        let Run { options, agent, vmm, mut ledger, reporter, control, events, .. } = self;
+        let Run { options, agent, vmm, mut checks, mut ledger, reporter, control, events, .. } = self;
         drop(control);
         let learned = agent.notes();
         while let Some(noted) = learned.next() {
             ledger.note(&noted);
         }
+        if let Some(alarm) = checks.alarm() {
+            eprintln!("{alarm}");
+        }
+        if agent.standing().get() != Standing::Moved {
+            eprintln!("{}", checks.account());
+        }
+        ledger.self_check(checks.failures());
         let record = ledger.record();
         reporter.finished(&record, exit);
         reporter.flush(Duration::from_secs(1));

@@ -113,6 +113,9 @@ pub(super) fn merge(source: &Told, destination: &Told, hard_limit_ns: u64) -> Ru
         record.downtime_estimate_ns = said.downtime_estimate_ns;
         record.downtime_estimate_error_ns = said.downtime_estimate_error_ns;
     }
+    // Failures are counted in the guest's memory, which goes along: who had it last has the larger number.
+    let failures = |told: &Told| told.record.as_ref().and_then(|record| record.self_check_failures);
+    record.self_check_failures = failures(source).max(failures(destination));
     record
 }
 
