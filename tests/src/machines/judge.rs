@@ -30,6 +30,8 @@ pub struct Judge {
     generation: u32,
     /// The state that the destination has loaded, and of which attempt.
     loaded: Option<(u32, AttemptId)>,
+    /// The state that was verified before anything of it was loaded.
+    verified: u32,
     /// vCPU ports that run on the destination.
     destination: PortSet,
     /// The state of which some vCPU has executed on the destination.
@@ -50,6 +52,7 @@ impl Judge {
             source_copy: true,
             generation: 0,
             loaded: None,
+            verified: 0,
             destination: PortSet::EMPTY,
             executed: None,
             refused: BTreeSet::new(),
@@ -171,11 +174,14 @@ impl Judge {
 
     /// Something is in the destination's memory; which state is known once it is verified.
     pub fn loaded(&mut self, attempt: AttemptId) {
-        self.loaded = Some((0, attempt));
+        if self.loaded.is_none_or(|(_, of)| of != attempt) {
+            self.loaded = Some((std::mem::take(&mut self.verified), attempt));
+        }
     }
 
     /// Everything of that state is in the destination's memory.
     pub fn verified(&mut self, generation: u32) {
+        self.verified = generation;
         if let Some(loaded) = &mut self.loaded {
             loaded.0 = generation;
         }
@@ -236,7 +242,8 @@ impl Judge {
     /// The destination says `Refused`.
     pub fn said_refused(&mut self, attempt: AttemptId) {
         let ran = self.loaded.is_some_and(|(g, of)| of == attempt && self.executed == Some(g));
-        self.check(!ran, "Refused is said of a guest that has run");
+        // Once the source's copy is gone and Fin was read, the record may be forgotten: nobody can act on it.
+        self.check(!ran || !self.source_copy, "Refused is said of a guest that has run");
         self.refused.insert(attempt);
     }
 }

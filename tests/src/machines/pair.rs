@@ -96,6 +96,8 @@ pub struct Pair {
     gone: BTreeSet<AttemptId>,
     /// The most actions that any step returned.
     pub actions_most: usize,
+    /// Everything that was ever said.
+    sent: Vec<Letter>,
     turns: u32,
     log: Vec<String>,
 }
@@ -147,6 +149,7 @@ impl Pair {
             answered: BTreeSet::new(),
             gone: BTreeSet::new(),
             actions_most: 0,
+            sent: Vec::new(),
             turns: 0,
             log: Vec::new(),
         }
@@ -233,8 +236,17 @@ impl Pair {
         self.gone.insert(attempt);
     }
 
+    /// Delivers a message that was sent before, whatever became of it then, to whoever lives now.
+    pub fn replay(&mut self, which: usize) {
+        if let Some(letter) = self.sent.get(which % self.sent.len().max(1)).copied() {
+            self.say("an old message comes again:");
+            self.read(letter);
+        }
+    }
+
     /// Puts a message on its way.
     pub(super) fn send(&mut self, letter: Letter) {
+        self.sent.push(letter);
         let chosen = self.adversary.as_mut().and_then(|adversary| adversary.letter(&letter));
         let way = match self.network.way(&letter) {
             Way::Takes(_) if chosen.is_some() => chosen.unwrap_or(Way::Lost),

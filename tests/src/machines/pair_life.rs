@@ -59,6 +59,13 @@ impl Pair {
         self.network.up = true;
     }
 
+    /// A source that holds a connection whose other end is gone notices.
+    pub fn notice(&mut self) {
+        if self.source.linked && !self.destination.linked {
+            self.hear_link(Side::Source, false);
+        }
+    }
+
     /// One process dies. What it was doing took effect or did not; the other side hears of it.
     pub fn crash(&mut self, side: Side, torn: Torn) {
         self.crash_silently(side, torn);
