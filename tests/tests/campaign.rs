@@ -83,7 +83,8 @@ fn disturb(pair: &mut Pair, dice: &mut Dice) {
         }
         10 | 11 => pair.unstick(side),
         12 => pair.source(SourceEvent::Cancel),
-        13 => pair.begin(),
+        // Nobody moves a guest that is not there.
+        13 if pair.judge.source_copy() => pair.begin(),
         14 if dice.chance(20) && in_doubt(pair) => pair.fence(),
         15 => {
             let held = pair.network.held.pop();

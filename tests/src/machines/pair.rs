@@ -313,7 +313,11 @@ impl Pair {
             && entry.key().0 <= at
         {
             let happening = entry.remove();
+            let before = self.judge.violations.len();
             self.happen(happening);
+            if self.judge.violations.len() > before {
+                self.say(&format!("^ BROKEN by {happening:?}"));
+            }
             return true;
         }
         let source = self
