@@ -252,6 +252,9 @@ impl Run {
                     Linger::For(time) => since.elapsed() >= time,
                     Linger::Forever => false,
                 };
+                // The answer has been read, and what is left to do is under way.
+                let resolved = exit == ExitCode::InDoubt && self.agent.standing().get() != Standing::InDoubt;
+                let lingered = lingered && !resolved;
                 // After a commit there is nothing left here: `Fin` is sent.
                 if lingered || exit == ExitCode::Committed {
                     return Ok(exit);

@@ -28,8 +28,10 @@ pub(super) struct Patience {
     pub aftermath: Duration,
     /// The same while `Go` may still be read or the guest be about to run.
     pub decision: Duration,
-    /// For an answer that ends a doubt, although nothing more can be expected.
+    /// For a source in doubt to end by itself after the linger time, when nothing will end the doubt.
     pub doubt: Duration,
+    /// Between two signals: of a kind, they are one while they wait together.
+    pub between_signals: Duration,
     /// Between looks at whether a process has ended.
     pub tick: Duration,
 }
@@ -41,7 +43,8 @@ impl Default for Patience {
             end: Duration::from_secs(5),
             aftermath: Duration::from_millis(500),
             decision: Duration::from_secs(60),
-            doubt: Duration::from_secs(1),
+            doubt: Duration::from_secs(5),
+            between_signals: Duration::from_millis(250),
             tick: Duration::from_millis(20),
         }
     }
@@ -239,7 +242,7 @@ impl<'a> Play<'a> {
         else {
             return false;
         };
-        // It ends by itself after the linger time, unless it is held up by a sign of life that is none.
+        // By then it has ended by itself, unless it is held up by a sign of life that is none.
         let most = linger + self.patience.doubt;
         let in_doubt = source.told.standing == Some(Standing::InDoubt) && source.since.elapsed() >= most;
         // While the destination has yet to decide, its answer will come.
@@ -251,8 +254,7 @@ impl<'a> Play<'a> {
     fn end_doubt(&mut self) -> Result<()> {
         let Some(source) = &mut self.source else { return Ok(()) };
         source.process.send(Signal::Interrupt);
-        // Two signals of a kind that wait together are one.
-        let next = Instant::now() + self.patience.doubt / 4;
+        let next = Instant::now() + self.patience.between_signals;
         while Instant::now() < next {
             self.turn()?;
         }

@@ -17,6 +17,7 @@ const QUICK: Patience = Patience {
     aftermath: Duration::from_millis(200),
     decision: Duration::from_secs(2),
     doubt: Duration::from_millis(100),
+    between_signals: Duration::from_millis(50),
     tick: Duration::from_millis(5),
 };
 
