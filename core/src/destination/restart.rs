@@ -85,7 +85,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                     offender: None,
                     pending,
                 });
-                push(&mut out, DestinationAction::Ask(Op::Unload, pending));
+                machine.unload(&mut out);
             }
             (None, DestinationGuest::Gone) => {}
         }

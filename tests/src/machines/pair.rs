@@ -79,6 +79,8 @@ pub struct Pair {
     pub judge: Judge,
     /// Chooses fates, if there is one.
     pub adversary: Option<Box<dyn Adversary>>,
+    /// Whether a fence was ever used: the destination's guest died then.
+    pub fenced: bool,
     /// The next digest that the destination computes is wrong.
     pub corrupt: bool,
     /// The destination's present incarnation.
@@ -139,6 +141,7 @@ impl Pair {
             owners: BTreeMap::new(),
             judge: Judge::new(vcpus),
             adversary: None,
+            fenced: false,
             corrupt: false,
             incarnation: FIRST,
             identity: DESTINATION,

@@ -173,6 +173,7 @@ impl Pair {
         if self.destination.machine.is_some() {
             self.crash(Side::Destination, Torn::Lost);
         }
+        self.fenced = true;
         self.judge.fenced();
         self.source(SourceEvent::Fence);
     }
