@@ -129,6 +129,15 @@ pub enum Note {
         /// What it took.
         measured: Ns,
     },
+    /// A phase of a port was cut short by an abort: it had taken this long, and teaches nothing.
+    CutShort {
+        /// Whose, doing what, and where.
+        blame: Blame,
+        /// Its contract.
+        planned: Ns,
+        /// What it had taken.
+        measured: Ns,
+    },
     /// The last bytes of the attempt were handed over.
     Sent(crate::units::Bytes),
     /// The attempt will not commit; the source rolls back.

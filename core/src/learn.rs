@@ -50,6 +50,7 @@ impl<const V: usize, const D: usize> Learner<V, D> {
                 true
             }
             Note::Phase { .. }
+            | Note::CutShort { .. }
             | Note::Began(_)
             | Note::Round { .. }
             | Note::Stopping

@@ -92,6 +92,12 @@ impl<const P: usize> AttemptRecord<P> {
         Some((ended.blackout.minus(way), way))
     }
 
+    fn row(&mut self, row: PhaseRow) {
+        if self.phases.push(row).is_err() {
+            self.phases_left_out = self.phases_left_out.saturating_add(1);
+        }
+    }
+
     /// The longest of a side's phases of one kind.
     pub fn measured(&self, side: Side, phase: Phase) -> Option<Ns> {
         let rows = self.phases.iter().filter(|row| row.side == side && row.phase == phase);
@@ -123,10 +129,10 @@ impl<const P: usize> Recorder<P> {
             }
             Note::Stopping => current.stopping = Some(now),
             Note::Phase { side, port, phase, planned, measured } => {
-                let row = PhaseRow { side, port, phase, planned, measured, ended: now };
-                if current.phases.push(row).is_err() {
-                    current.phases_left_out = current.phases_left_out.saturating_add(1);
-                }
+                current.row(PhaseRow { side, port, phase, planned, measured, ended: now });
+            }
+            Note::CutShort { blame: Blame { side, port, phase }, planned, measured } => {
+                current.row(PhaseRow { side, port, phase, planned, measured, ended: now });
             }
             Note::Sent(bytes) => current.last_pages = bytes,
             Note::Aborting { reason, offender } => current.aborting = Some((reason, offender)),

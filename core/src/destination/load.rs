@@ -203,6 +203,8 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             return;
         }
         if !succeeded(outcome) {
+            // A state that cannot be loaded may be one that arrived damaged: the stream is not trusted further.
+            self.warm = false;
             let offender = Blame { side: Side::Destination, port, phase: Phase::Load };
             return self.refuse(now, attempt, Refusal::PortFailed, Some(offender), out);
         }

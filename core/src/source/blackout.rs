@@ -268,7 +268,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         out: &mut Actions<SourceAction>,
     ) {
         if let Some(Overrun { blame, planned, by }) = waiting {
-            push(out, phase(blame.port, blame.phase, planned, planned.plus(by)));
+            let measured = planned.plus(by);
+            push(out, SourceAction::Note(Note::CutShort { blame, planned, measured }));
         }
         self.abort(now, Reason::Doomed, blackout.offender(waiting), out);
     }

@@ -77,6 +77,6 @@ impl Observer<DestinationEvent, DestinationAction> for DestinationTap {
             }
             self.notes.tell(now, *note);
         }
-        self.injection.kill_destination(event, actions);
+        self.injection.kill_destination(actions);
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use switchover_core::action::{DestinationAction, Note, SourceAction};
-use switchover_core::event::DestinationEvent;
 use switchover_core::port::Op;
 use switchover_core::wire::message::{ToDestination, ToSource};
 
@@ -72,16 +71,13 @@ impl Injection {
         }
     }
 
-    /// Dies if the destination does; `Go` counts when it is read, transfer when the guest stops.
-    pub fn kill_destination(&self, event: &DestinationEvent, actions: &[DestinationAction]) {
+    /// Dies if the destination does; transfer counts when the guest stops. `Go` is the link's to see, as it is read.
+    pub fn kill_destination(&self, actions: &[DestinationAction]) {
         for phase in actions.iter().filter_map(destination_enters) {
             self.kill(Side::Destination, phase);
             if phase == Phase::Stop {
                 self.kill(Side::Destination, Phase::Transfer);
             }
-        }
-        if matches!(event, DestinationEvent::Message(_, ToDestination::Go)) {
-            self.kill(Side::Destination, Phase::Go);
         }
     }
 

@@ -7,7 +7,6 @@ use switchover_core::wire::message::{Envelope, ToDestination, ToSource};
 
 use super::hold::{Hold, Injection};
 use super::spec::{Copies, Droppable, Stall};
-use crate::sys::signal::die;
 use crate::words::{Phase, Side};
 
 /// What faults ask of a message.
@@ -93,8 +92,11 @@ impl<L> FaultyLink<L> {
         }
     }
 
-    fn dies_at_go(&self) -> bool {
-        self.injection.faults.kills(self.side, Phase::Go, self.injection.attempt.get())
+    /// Dies at `Go`, if it is to.
+    fn at_go(&self, message: &impl Marked) {
+        if message.is_go() {
+            self.injection.kill(self.side, Phase::Go);
+        }
     }
 }
 
@@ -118,9 +120,7 @@ impl<L: Link<Out: Marked, In: Marked>> Link for FaultyLink<L> {
             return Ok(());
         }
         self.inner.send(envelope, message)?;
-        if message.is_go() && self.dies_at_go() {
-            die();
-        }
+        self.at_go(message);
         Ok(())
     }
 
@@ -129,8 +129,8 @@ impl<L: Link<Out: Marked, In: Marked>> Link for FaultyLink<L> {
             return Err(nb::Error::WouldBlock);
         }
         let input = self.inner.receive()?;
-        if matches!(&input, LinkInput::Message(_, message) if message.is_go()) && self.dies_at_go() {
-            die();
+        if let LinkInput::Message(_, message) = &input {
+            self.at_go(message);
         }
         Ok(input)
     }

@@ -24,7 +24,7 @@ use super::self_check::SelfCheck;
 use super::source::{LOOK_EVERY, open_journal};
 use crate::agent::{DestinationAgent, DestinationLoop, DestinationSetup, Noted, Standing};
 use crate::cli::{DestinationOptions, Linger};
-use crate::contracts::{Contracts, SideContracts};
+use crate::contracts::{Calibrated, Contracts, SideContracts};
 use crate::control_socket::ControlSocket;
 use crate::events::{self, EventLog, EventWriter, Header};
 use crate::exit_code::ExitCode;
@@ -43,7 +43,7 @@ type Agent = DestinationAgent<KvmDestinationVcpus, NoDevice>;
 const ROOM_WITHIN: Duration = Duration::from_millis(1500);
 
 /// How long a source is kept waiting for memory to be made resident; some GiB.
-const POPULATE_WITHIN: Duration = Duration::from_millis(1000);
+const POPULATE_WITHIN: Duration = Duration::from_millis(600);
 
 /// Runs the side that is to have the guest.
 ///
@@ -56,6 +56,8 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     // Found out now, not when a source comes.
     let _possible = Vmm::describe(&empty(&KvmSpec::new(64 << 20, 1)))?;
     let journal = open_journal(Side::Destination, options.run.journal.clone())?;
+    // Before anybody is let in: a source waits two seconds for its Welcome and no longer.
+    let host = measure::host(Side::Destination, journal.path())?;
     let incarnation = Incarnation(random()?);
     let listen = &options.listen;
     let listener = TcpListener::bind((listen.host.as_str(), listen.port)).with_context(|| {
@@ -77,7 +79,7 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     let Some(request) = first_guest(&asked, &mut operator) else { return Ok(ExitCode::Aborted) };
     let introduction = request.introduction;
     let hooks = hooks(starting.wake(), options.run.heartbeat.as_ref(), introduction.name, Side::Destination)?;
-    let made = make_room(&introduction, &options, &hooks, journal.path());
+    let made = make_room(&introduction, &options, &hooks, host);
     let answer = made.as_ref().map(|_| ()).map_err(|error| format!("{error:#}"));
     room.settle(&introduction, answer);
     drop(request.done);
@@ -222,7 +224,7 @@ fn make_room(
     introduction: &Introduction,
     options: &DestinationOptions,
     hooks: &crate::guest::kvm::Hooks,
-    journal: &std::path::Path,
+    host: Calibrated,
 ) -> Result<(Arc<Vmm>, Config)> {
     let Some(bytes) = introduction.kvm.pages().checked_mul(4096) else {
         bail!("a guest of that size cannot be");
@@ -233,7 +235,7 @@ fn make_room(
     };
     let vmm = Arc::new(Vmm::create_empty(&spec, hooks)?);
     let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
-    let calibrated = measure::calibrate(Side::Destination, introduction.kvm.vcpus, journal)?;
+    let calibrated = measure::guest(host, introduction.kvm.vcpus)?;
     populate(vmm.memory().clone())?;
     let config = DestinationConfig {
         cadence: Cadence::default(),
@@ -320,6 +322,7 @@ impl Run {
             Note::Verdict(_)
             | Note::Round { .. }
             | Note::Phase { .. }
+            | Note::CutShort { .. }
             | Note::Sent(_)
             | Note::Aborting { .. }
             | Note::InDoubt
@@ -364,7 +367,7 @@ impl Run {
             println!("{}", record.to_json());
         }
         let contracts = agent.stop()?;
-        if let Some(path) = options.run.contracts.as_deref().filter(|_| options.run.report_fd.is_none()) {
+        if let Some(path) = options.run.contracts.as_deref() {
             let mut file = Contracts::read(path)?;
             file.destination = SideContracts::of_destination(&contracts);
             file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;

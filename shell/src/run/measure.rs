@@ -14,22 +14,29 @@ use crate::realtime::Wish;
 use crate::units::nanoseconds;
 use crate::words::Side;
 
-/// Measures this host for a guest of so many vCPUs, with a journal beside `journal`.
+/// Measures the timer and the journal, the latter beside `journal`: what does not depend on the guest.
 ///
 /// # Errors
-/// There is no KVM to be had, or the journal's folder cannot be written.
-pub fn calibrate(side: Side, vcpus: u8, journal: &Path) -> Result<Calibrated> {
+/// The journal's folder cannot be written, or there is no thread left.
+pub fn host(side: Side, journal: &Path) -> Result<Calibrated> {
+    let journal = journal_write(journal, Durability::Process, ROUNDS)?;
+    let timer = timer_lateness(side, Wish::for_loop(side), ROUNDS).context("cannot measure the timer")?;
+    Ok(Calibrated { journal: Some(journal.time), timer: Some(timer.time), ..Calibrated::default() })
+}
+
+/// Adds what a guest of so many vCPUs costs on this host.
+///
+/// # Errors
+/// There is no KVM to be had.
+pub fn guest(host: Calibrated, vcpus: u8) -> Result<Calibrated> {
     let times = kvm(vcpus, ROUNDS)?;
     // The longest of all rounds, and a margin: what a busier moment may take.
     let contract = |time: Duration| Some(Ns::new(nanoseconds(time).saturating_mul(MARGIN)));
-    let journal = journal_write(journal, Durability::Process, ROUNDS)?;
-    let timer = timer_lateness(side, Wish::for_loop(side), ROUNDS).context("cannot measure the timer")?;
     Ok(Calibrated {
         stop: contract(times.stop),
         save: contract(times.save),
         resume: contract(times.resume),
         load: contract(times.load),
-        journal: Some(journal.time),
-        timer: Some(timer.time),
+        ..host
     })
 }

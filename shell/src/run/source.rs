@@ -61,7 +61,8 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     let journal = open_journal(Side::Source, options.run.journal.clone())?;
     let name = journal.summary().identity.0;
     let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
-    let calibrated = measure::calibrate(Side::Source, options.guest.vcpus, journal.path())?;
+    let host = measure::host(Side::Source, journal.path())?;
+    let calibrated = measure::guest(host, options.guest.vcpus)?;
     let hashed = options.run.verify.then_some(options.guest.memory.0);
     let contracts = file.source.source(&calibrated, hashed);
 
@@ -297,7 +298,11 @@ impl Run {
             }
             Note::Finished => outcome = Some(ExitCode::from(self.ledger.record().outcome)),
             Note::Alarm(alarm) => self.say(&format!("alarm: {alarm:?}; look at both hosts")),
-            Note::Round { .. } | Note::Phase { .. } | Note::Sent(_) | Note::PeerDecides => tells = false,
+            Note::Round { .. }
+            | Note::Phase { .. }
+            | Note::CutShort { .. }
+            | Note::Sent(_)
+            | Note::PeerDecides => tells = false,
             Note::Began(_)
             | Note::Stopping
             | Note::Aborting { .. }
@@ -462,7 +467,7 @@ impl Run {
             eprintln!("{}", crate::ui::timeline::timeline(&record, crate::ui::timeline::Paint::for_stderr()));
         }
         let contracts = agent.stop()?;
-        if let Some(path) = options.run.contracts.as_deref().filter(|_| options.run.report_fd.is_none()) {
+        if let Some(path) = options.run.contracts.as_deref() {
             let mut file = Contracts::read(path)?;
             file.source = SideContracts::of_source(&contracts);
             file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;

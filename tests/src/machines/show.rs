@@ -191,6 +191,9 @@ pub fn note(note: &Note) -> String {
         Note::Phase { side: s, port: p, phase, planned, measured } => {
             format!("[{}/{}/{phase:?} {} of {}]", side(*s), port(*p), time(*measured), time(*planned))
         }
+        Note::CutShort { blame: by, planned, measured } => {
+            format!("[cut short{} {} of {}]", blame(Some(*by)), time(*measured), time(*planned))
+        }
         Note::Sent(bytes) => format!("[sent {}]", bytes.get()),
         Note::Aborting { reason: why, offender } => {
             format!("[aborting {}{}]", reason(*why), blame(*offender))
