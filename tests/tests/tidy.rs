@@ -168,8 +168,8 @@ fn no_registry_host_and_no_path_of_one_machine() {
     ];
     let mut offences = Vec::new();
     for (path, text) in texts() {
-        // The lock file names its registry by design.
-        if path == "Cargo.lock" {
+        // A lock file names its registry by design.
+        if path.ends_with("Cargo.lock") {
             continue;
         }
         for (number, line) in text.lines().enumerate() {

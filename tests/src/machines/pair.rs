@@ -12,6 +12,7 @@ use switchover_core::id::{AttemptId, Incarnation, JournalId};
 use switchover_core::limits::ACTIONS_MAX;
 use switchover_core::outcome::{Ended, Ending};
 use switchover_core::port::Side;
+use switchover_core::record::{AttemptRecord, Recorder};
 use switchover_core::time::{At, Ns};
 
 use super::build::{self, DESTINATION, FIRST, Shape, TestDestination, TestSource, us};
@@ -90,6 +91,9 @@ pub struct Pair {
     pub(super) settings: (SourceConfig<2, 2>, DestinationConfig<2, 2>),
     /// Every note of the source's.
     pub notes: Vec<Note>,
+    /// The source's record of each attempt that has ended.
+    pub records: Vec<AttemptRecord>,
+    recorder: Recorder,
     /// Every note of the destination's.
     pub destination_notes: Vec<Note>,
     pub(super) chunks: u64,
@@ -147,6 +151,8 @@ impl Pair {
             identity: DESTINATION,
             settings,
             notes: Vec::new(),
+            records: Vec::new(),
+            recorder: Recorder::default(),
             destination_notes: Vec::new(),
             chunks: 0,
             answered: BTreeSet::new(),
@@ -492,6 +498,9 @@ impl Pair {
                 Note::Stopping => self.judge.stopping(now),
                 Note::Runs => self.judge.says_runs(now),
                 _ => {}
+            }
+            if self.recorder.note(now, &note) {
+                self.records.push(self.recorder.current().clone());
             }
             self.notes.push(note);
         } else {
