@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::Limits;
-use crate::contract::{Origin, PeerTerms, SourceContracts};
+use crate::contract::{Origin, PeerTerms, SourceContracts, SourceSums};
 use crate::schedule::{Inputs, Schedule};
 use crate::time::{Ns, Ppm};
 use crate::units::{Bytes, BytesPerSecond};
@@ -95,11 +95,12 @@ pub struct Rest {
     pub after_seal: Ns,
 }
 
-/// Judges one moment. Returns the verdict, and the schedule where the limit leaves one.
+/// Judges one moment; `sums` are those of `own`. Returns the verdict, and the schedule where the limit leaves one.
 // [SW-10]
 pub fn judge<const V: usize, const D: usize>(
     limits: Limits,
     own: &SourceContracts<V, D>,
+    sums: SourceSums,
     peer: &PeerTerms,
     drift: Ppm,
     arbiter: bool,
@@ -108,7 +109,7 @@ pub fn judge<const V: usize, const D: usize>(
     let rho = drift.relative(peer.drift);
     let inputs = Inputs {
         hard_limit: limits.hard(),
-        rollback: own.rollback(),
+        rollback: sums.rollback,
         journal: own.journal.time,
         timer: own.timer.time,
         peer_timer: peer.timer,
@@ -117,11 +118,14 @@ pub fn judge<const V: usize, const D: usize>(
         claim: arbiter.then_some(own.claim.time),
         drift: rho,
     };
-    let schedule = inputs.schedule().ok();
+    let planned = inputs.schedule();
+    // `go_by` is what the reserve leaves of the limit: no need to compute it twice.
+    let reserve = planned.map_or_else(|none| none.reserve, |schedule| inputs.hard_limit.minus(schedule.go_by));
+    let schedule = planned.ok();
     let there_and_back = traffic.delay.times(2);
     let mut verdict = Verdict {
-        stop: own.stop(),
-        save: own.save(),
+        stop: sums.stop,
+        save: sums.save,
         transfer: traffic.rate.time_for(traffic.left),
         own_seal: own.seal.time,
         load: peer.load.stretched(rho),
@@ -134,7 +138,7 @@ pub fn judge<const V: usize, const D: usize>(
         peer_origin: peer.origin,
         traffic,
         go_by: schedule.map_or(Ns::ZERO, |s| s.go_by),
-        reserve: inputs.reserve(),
+        reserve,
         limit: limits.downtime,
         fits: false,
     };

@@ -146,22 +146,37 @@ impl<const V: usize, const D: usize> SourceContracts<V, D> {
 
     /// Quiesce, vCPU stop, device stop: one after the other, ports of one kind at once.
     pub fn stop(&self) -> Ns {
-        let ports = self.ports();
-        self.slowest(ports.devices(), Op::Quiesce)
-            .plus(self.slowest(ports.vcpus(), Op::Stop))
-            .plus(self.slowest(ports.devices(), Op::Stop))
+        let quiesce = longest(&self.devices, |terms| terms.quiesce);
+        let vcpus = longest(&self.vcpus, |terms| terms.stop);
+        quiesce.plus(vcpus).plus(longest(&self.devices, |terms| terms.stop))
     }
 
     /// Taking all states, ports at the same time.
     pub fn save(&self) -> Ns {
-        self.slowest(self.ports(), Op::Save)
+        longest(&self.vcpus, |terms| terms.save).or_longer(longest(&self.devices, |terms| terms.save))
     }
 
     /// R: devices run again, then vCPUs.
     pub fn rollback(&self) -> Ns {
-        let ports = self.ports();
-        self.slowest(ports.devices(), Op::Rollback).plus(self.slowest(ports.vcpus(), Op::Rollback))
+        longest(&self.devices, |terms| terms.rollback).plus(longest(&self.vcpus, |terms| terms.rollback))
     }
+
+    /// All of these.
+    pub fn sums(&self) -> SourceSums {
+        SourceSums { stop: self.stop(), save: self.save(), rollback: self.rollback() }
+    }
+}
+
+/// What the source's contracts come to. A verdict needs these sums over all ports, and a step judges at most once;
+/// a machine computes them when it is handed contracts.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct SourceSums {
+    /// [`SourceContracts::stop`].
+    pub stop: Ns,
+    /// [`SourceContracts::save`].
+    pub save: Ns,
+    /// [`SourceContracts::rollback`].
+    pub rollback: Ns,
 }
 
 /// Everything the destination's ports may take.
@@ -210,18 +225,27 @@ impl<const V: usize, const D: usize> DestinationContracts<V, D> {
 
     /// Res: devices run, then vCPUs.
     pub fn resume(&self) -> Ns {
-        let ports = self.ports();
-        self.slowest(ports.devices(), Op::Resume).plus(self.slowest(ports.vcpus(), Op::Resume))
+        longest(&self.devices, |terms| terms.resume).plus(longest(&self.vcpus, |terms| terms.resume))
+    }
+
+    /// C, which is part of the decision where there is an arbiter.
+    const fn claimed(&self, arbiter: bool) -> Ns {
+        if arbiter { self.claim.time } else { Ns::ZERO }
+    }
+
+    /// `need` = C + J + Res: what [`PeerTerms::need`] says of the announced terms, without the others.
+    pub fn need(&self, arbiter: bool) -> Ns {
+        self.claimed(arbiter).plus(self.journal.time).plus(self.resume())
     }
 
     /// What the source is told in Welcome; `arbiter` says whether a claim is part of the decision.
     // [SW-42]
     pub fn announced(&self, drift: Ppm, arbiter: bool) -> PeerTerms {
-        let ports = self.ports();
+        let load = longest(&self.vcpus, |terms| terms.load);
         PeerTerms {
-            load: self.slowest(ports, Op::Load),
-            seal: self.verify.time.plus(self.slowest(ports.devices(), Op::Settle)),
-            claim: if arbiter { self.claim.time } else { Ns::ZERO },
+            load: load.or_longer(longest(&self.devices, |terms| terms.load)),
+            seal: self.verify.time.plus(longest(&self.devices, |terms| terms.settle)),
+            claim: self.claimed(arbiter),
             journal: self.journal.time,
             resume: self.resume(),
             timer: self.timer.time,
@@ -229,6 +253,12 @@ impl<const V: usize, const D: usize> DestinationContracts<V, D> {
             origin: self.vcpus.first().map_or(Origin::Declared, |terms| terms.resume.origin),
         }
     }
+}
+
+/// The slowest of ports that do one thing at the same time. These sums are asked for in steps, so they go
+/// straight through the table; a set of ports ([`SourceContracts::slowest`]) costs three times as much.
+fn longest<T>(ports: &[T], term: impl Fn(&T) -> Term) -> Ns {
+    ports.iter().fold(Ns::ZERO, |longest, port| longest.or_longer(term(port).time))
 }
 
 /// The destination's worst cases as the source needs them, on the destination's clock.

@@ -75,8 +75,11 @@ impl Inputs {
     /// What must be left of H when `Go` is sent (\[SW-66\]): the later of a commit at the
     /// lease's end, and a refusal at `decide_by` with its answer and the rollback.
     pub fn reserve(&self) -> Ns {
-        let lease = self.lease();
-        let refusal = lease.minus(self.need).stretched(self.drift).plus(self.answer());
+        self.reserve_with(self.lease(), self.answer())
+    }
+
+    fn reserve_with(&self, lease: Ns, answer: Ns) -> Ns {
+        let refusal = lease.minus(self.need).stretched(self.drift).plus(answer);
         // An in-doubt source claims when no answer came, which takes a timer and the claim.
         let claimed = match self.claim {
             Some(claim) => refusal.plus(self.timer).plus(claim),
@@ -87,11 +90,11 @@ impl Inputs {
 
     /// The schedule, or how much the reserve alone takes.
     pub fn schedule(&self) -> Result<Schedule, NoTime> {
-        let reserve = self.reserve();
-        let lease = self.lease();
+        let (lease, answer) = (self.lease(), self.answer());
+        let reserve = self.reserve_with(lease, answer);
         match self.hard_limit.checked_minus(reserve) {
             Some(go_by) => {
-                let (decide, answer) = (lease.minus(self.need), self.answer());
+                let decide = lease.minus(self.need);
                 Ok(Schedule { lease, decide, answer, go_by, drift: self.drift })
             }
             None => Err(NoTime { reserve }),

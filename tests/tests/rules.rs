@@ -33,7 +33,8 @@ fn admission_compares_the_sum_of_its_terms_with_both_limits() {
     let verdict = |downtime: Ns, switchover: Ns| {
         let mut config = source_config(Shape::FULL);
         (config.limits.downtime, config.limits.switchover) = (downtime, switchover);
-        judge(config.limits, &config.contracts, &terms, config.drift, true, traffic).0
+        judge(config.limits, &config.contracts, config.contracts.sums(), &terms, config.drift, true, traffic)
+            .0
     };
     let wide = verdict(ms(1_000), ms(0));
     let sum = wide.downtime();

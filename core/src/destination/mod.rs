@@ -211,7 +211,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// C + J + Res: one value, for the fit test and for `decide_by` alike (\[SW-63\]).
     fn need(&self) -> Ns {
-        self.config.contracts.announced(self.config.drift, self.config.arbiter.is_some()).need()
+        self.config.contracts.need(self.config.arbiter.is_some())
     }
 
     /// The latest instant to take `Go` at.

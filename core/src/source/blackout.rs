@@ -295,7 +295,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     /// What the transfer was planned to take: the rest after the stop, less the others.
     fn planned_transfer(&self, blackout: &Blackout) -> Ns {
         let rest = blackout.rest;
-        rest.after_stop.minus(rest.after_transfer).minus(self.config.contracts.save())
+        rest.after_stop.minus(rest.after_transfer).minus(self.sums.save)
     }
 
     fn phase_ended(

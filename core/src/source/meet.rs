@@ -216,6 +216,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         let (verdict, _) = judge(
             self.config.limits,
             &self.config.contracts,
+            self.sums,
             &terms,
             self.config.drift,
             self.config.arbiter.is_some(),

@@ -20,7 +20,7 @@ use heapless::Vec;
 
 use crate::action::{Actions, Alarm, Note, SourceAction, Step};
 use crate::config::{ConfigError, SourceConfig};
-use crate::contract::SourceContracts;
+use crate::contract::{SourceContracts, SourceSums};
 use crate::event::SourceEvent;
 use crate::id::{AttemptId, JournalId};
 use crate::journal::RecordKind;
@@ -34,6 +34,8 @@ use state::State;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Source<const V: usize = 4, const D: usize = 8, const N: usize = 8> {
     config: SourceConfig<V, D>,
+    /// Of `config.contracts`.
+    sums: SourceSums,
     identity: JournalId,
     /// The counter of the latest attempt.
     counter: u32,
@@ -80,6 +82,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub fn new(config: SourceConfig<V, D>, identity: JournalId, counter: u32) -> Result<Self, ConfigError> {
         config.check(N)?;
         Ok(Self {
+            sums: config.contracts.sums(),
             config,
             identity,
             counter,
@@ -195,6 +198,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub fn set_contracts(&mut self, contracts: SourceContracts<V, D>) -> Result<(), ConfigError> {
         let config = SourceConfig { contracts, ..self.config.clone() };
         config.check(N)?;
+        self.sums = config.contracts.sums();
         self.config = config;
         Ok(())
     }
@@ -209,7 +213,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub fn invariant(&self) -> bool {
         let sum = self.ended.iter().fold(Ns::ZERO, |sum, ended| sum.plus(ended.blackout));
         let own = self.state.id().is_none_or(|id| id.journal == self.identity && id.counter <= self.counter);
-        own && sum == self.blackout
+        own && sum == self.blackout && self.sums == self.config.contracts.sums()
     }
 
     // [SW-2] [SW-32]

@@ -119,13 +119,14 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         // Dirtied since the round's end, and until the vCPUs are out, at the pace of the round.
         let pace = BytesPerSecond::over(pass.dirty, round);
         let left = pass.dirty.plus(if pass.dirty > Bytes::ZERO {
-            pace.bytes_in(self.config.contracts.stop())
+            pace.bytes_in(self.sums.stop)
         } else {
             Bytes::ZERO
         });
         let (verdict, schedule) = judge(
             self.config.limits,
             &self.config.contracts,
+            self.sums,
             &s.terms,
             self.config.drift,
             self.config.arbiter.is_some(),

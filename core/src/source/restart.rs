@@ -36,6 +36,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         let counter = journal.open.map_or(0, |open| open.counter);
         let (peer, incarnation) = journal.may_go.unwrap_or((JournalId::default(), Incarnation::default()));
         let mut machine = Self {
+            sums: config.contracts.sums(),
             config,
             identity: journal.identity,
             counter,
