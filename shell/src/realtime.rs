@@ -46,7 +46,7 @@ impl Wish {
 /// Applies `wish` to the calling thread, as far as the host lets it; the answer is what the record says.
 ///
 /// Locked memory is the whole process's: mappings made later are locked too where the amount is not limited, each page
-/// from its first touch. Such a mapping cannot be thinned by `MADV_DONTNEED` any more; unmapping works.
+/// from its first touch. Such a mapping is not thinned by a plain `MADV_DONTNEED` any more.
 #[must_use]
 pub fn apply(side: Side, wish: Wish) -> Scheduling {
     sched::precise_waits();

@@ -205,8 +205,9 @@ impl GuestMemory {
     /// elsewhere now.
     pub fn destroy(&self) {
         if self.map.discard(0, self.map.len()).is_err() {
-            // Locked memory (mlockall) cannot be given back; overwriting it destroys it as well.
-            let _ = self.map.fill_zero(0, self.map.len());
+            // An older kernel gives locked memory (mlockall) not back; overwriting what is there destroys it as well.
+            // What was never touched is left so: a large guest must not become resident in the end.
+            let _ = self.zero_pages(PageRun { first: 0, pages: self.pages() });
         }
     }
 
@@ -363,6 +364,19 @@ mod tests {
         memory.mark_untouched(&mut after);
         assert_eq!(after.count(), 0);
         assert!(!memory.is_zero(10));
+    }
+
+    #[test]
+    fn destroyed_memory_is_zero_and_given_back() {
+        let memory = GuestMemory::new(64 * PAGE as u64).unwrap();
+        // As `mlockall` leaves it, where that is permitted.
+        let _ = crate::sys::sched::lock_memory();
+        memory.write_pages(3, &[7; PAGE]).unwrap();
+        memory.destroy();
+        let mut resident = [1; 64];
+        memory.map.residency(0, &mut resident).unwrap();
+        assert_eq!(resident.iter().filter(|state| **state & 1 == 1).count(), 0);
+        assert!(memory.is_zero(3));
     }
 
     #[test]

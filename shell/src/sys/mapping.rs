@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes in a page, ours and the guest's.
 pub const PAGE: usize = 4096;
 
+/// `MADV_DONTNEED_LOCKED`, which `libc` does not name for every target.
+const DONTNEED_LOCKED: libc::c_int = 24;
+
 /// A private anonymous mapping, unmapped when dropped.
 #[derive(Debug)]
 pub struct Mapping {
@@ -165,16 +168,20 @@ impl Mapping {
         if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Gives the pages of a range back; they read as zeros afterwards.
+    /// Gives the pages of a range back, locked ones too; they read as zeros afterwards.
     ///
     /// # Errors
-    /// What `madvise(MADV_DONTNEED)` says; `EINVAL` for locked memory.
+    /// What `madvise` says; `EINVAL` for locked memory before Linux 5.18.
     pub fn discard(&self, at: usize, len: usize) -> io::Result<()> {
         let start = self.pointer(at, len).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: a range of our own anonymous mapping, in which no Rust value lives: bytes become zeros, which is as
         // if a guest had written them.
-        let done = unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        let advise = |how| match unsafe { libc::madvise(start.as_ptr().cast(), len, how) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
+        // The plain form refuses locked memory, and works on every kernel.
+        advise(libc::MADV_DONTNEED).or_else(|_| advise(DONTNEED_LOCKED))
     }
 
     /// Which pages of a range are resident: bit 0 of each byte of `into`, one byte a page.
