@@ -13,6 +13,8 @@ use crate::wake::Wake;
 /// Bytes of state that wait for one port at most. Beyond it nothing more is read from the connection until the port
 /// loads some, or the attempt is over.
 pub const STATE_BYTES_MAX: usize = 64 << 20;
+/// What a slice counts beyond its bytes: a peer that sends empty ones must not fill this host's memory with them.
+const SLICE_COST: usize = 64;
 
 #[derive(Default)]
 struct Queue {
@@ -64,7 +66,7 @@ impl StateInbox {
             queues.adopt(inner.serial.load(Ordering::SeqCst));
             let queue = queues.of.get_mut(index)?;
             let slice = queue.slices.pop_front()?;
-            queue.bytes -= slice.0.len();
+            queue.bytes -= slice.0.len() + SLICE_COST;
             Some(slice)
         })??;
         if inner.full.swap(false, Ordering::SeqCst) {
@@ -91,7 +93,7 @@ impl StateInbox {
         inner.queues.with(|queues| {
             queues.adopt(inner.serial.load(Ordering::SeqCst));
             let Some(queue) = self.index(port).and_then(|index| queues.of.get(index)) else { return false };
-            let room = queue.slices.is_empty() || queue.bytes + bytes <= STATE_BYTES_MAX;
+            let room = queue.slices.is_empty() || queue.bytes + bytes + SLICE_COST <= STATE_BYTES_MAX;
             if !room {
                 // Under the lock: the port's next take comes after it and sees this.
                 inner.full.store(true, Ordering::SeqCst);
@@ -109,7 +111,7 @@ impl StateInbox {
                 return;
             }
             if let Some(queue) = self.index(port).and_then(|index| queues.of.get_mut(index)) {
-                queue.bytes += bytes.len();
+                queue.bytes += bytes.len() + SLICE_COST;
                 queue.slices.push_back((bytes, last));
             }
         });
@@ -134,5 +136,26 @@ impl Queues {
             self.serial = serial;
             self.of.iter_mut().for_each(|queue| *queue = Queue::default());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token};
+
+    #[test]
+    fn empty_slices_fill_it_too() {
+        let poll = Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        let inbox = StateInbox::new(1, 0, Arc::new(waker), Wake::none());
+        let mut pushed = 0;
+        while inbox.has_room(Port::Vcpus(0), 0) {
+            inbox.push(0, Port::Vcpus(0), Vec::new(), false);
+            pushed += 1;
+            assert!(pushed <= STATE_BYTES_MAX / SLICE_COST, "without end");
+        }
+        assert_eq!(inbox.take(Port::Vcpus(0)), Some((Vec::new(), false)));
+        assert!(inbox.has_room(Port::Vcpus(0), 0));
     }
 }
