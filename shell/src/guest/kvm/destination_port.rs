@@ -18,7 +18,15 @@ pub struct KvmDestinationVcpus {
     /// How many vCPUs have their state.
     loaded: usize,
     loading: Option<(Pending<Loaded>, bool)>,
-    resuming: Option<Vec<Pending<Resumed>>>,
+    resuming: Option<Resuming>,
+}
+
+struct Resuming {
+    asked: Vec<Pending<Resumed>>,
+    /// One at least said that it runs.
+    any: bool,
+    /// One at least said that it will not.
+    failed: bool,
 }
 
 impl KvmDestinationVcpus {
@@ -56,21 +64,25 @@ impl Vcpus for KvmDestinationVcpus {
     }
 
     fn resume(&mut self) -> nb::Result<(), ResumeFailed> {
-        let vcpus = self.vmm.vcpus();
-        let asked = self.resuming.get_or_insert_with(|| vcpus.iter().map(super::Vcpu::resume).collect());
-        let mut failed = false;
-        while let Some(next) = asked.last() {
+        let resuming = self.resuming.get_or_insert_with(|| Resuming {
+            asked: self.vmm.vcpus().iter().map(super::Vcpu::resume).collect(),
+            any: false,
+            failed: false,
+        });
+        while let Some(next) = resuming.asked.last() {
             match next.poll() {
                 None => return Err(nb::Error::WouldBlock),
                 Some(answer) => {
-                    failed |= answer.is_err();
-                    asked.truncate(asked.len() - 1);
+                    resuming.any |= answer.is_ok();
+                    resuming.failed |= answer.is_err();
+                    resuming.asked.pop();
                 }
             }
         }
-        match (failed, self.vmm.entered()) {
+        match (resuming.failed, resuming.any || self.vmm.entered()) {
             (false, _) => Ok(()),
             (true, false) => Err(nb::Error::Other(ResumeFailed::Clean)),
+            // A vCPU that said so enters the guest at any moment, whether it is seen there yet or not.
             (true, true) => Err(nb::Error::Other(ResumeFailed::Running)),
         }
     }
