@@ -112,7 +112,7 @@ fn limits_that_cannot_be_meant_are_refused() {
     refused("demo --precopy-limit 25h", &["`h`"]);
     refused("demo --precopy-limit 86401s", &["86400s"]);
     refused("demo --backoff 3601s", &["--backoff 3601s", "3600s"]);
-    refused("demo --attempts 0", &["--attempts", "1..=1000"]);
+    refused("demo --attempts 0", &["--attempts", "1..=64"]);
     refused("demo --max-bandwidth 0", &["--max-bandwidth 0", "leave it out"]);
     refused("demo --max-bandwidth 5GB", &["`GB`", "`200MiB/s`"]);
     refused("demo --drift 100001", &["parts per million", "100000"]);
