@@ -134,6 +134,11 @@ fn a_second_source_is_refused_and_let_in_when_the_first_has_gone() {
     let error = connect(&door.target(8), Purpose::New, 1).expect_err("busy");
     assert!(matches!(error, ConnectError::Refused { code: Code::Busy, .. }), "{error}");
     assert!(error.to_string().contains("0000000000000007"), "{error}");
+    // Nothing is looked into for somebody who is turned away.
+    let mut misfit = door.target(8);
+    misfit.descriptor = b"too big".to_vec();
+    let error = connect(&misfit, Purpose::New, 1).expect_err("busy");
+    assert!(matches!(error, ConnectError::Refused { code: Code::Busy, .. }), "{error}");
     drop(first);
     assert!(matches!(next(&mut link), LinkInput::Down));
     let _second = session(&door, 8);

@@ -277,16 +277,19 @@ impl Shared {
         purpose: Purpose,
         descriptor: &[u8],
     ) -> Result<(), Unheard> {
-        // Whoever asks about an attempt in doubt is heard, whatever guest it has.
-        if purpose != Purpose::InDoubt {
+        // Whoever asks about an attempt in doubt is heard, whatever guest it has, and whoever is served.
+        let may_be_turned_away = purpose != Purpose::InDoubt;
+        if may_be_turned_away {
+            // Before anything is looked into or made for it; and again afterwards, since that takes its time.
+            if let Some(other) = self.other(&mut self.desk(), journal) {
+                return Err(busy(other));
+            }
             (self.settings.fits)(descriptor).map_err(|why| Unheard::Refused(Code::Misfit, why))?;
         }
         let mut desk = self.desk();
         if let Some(other) = self.other(&mut desk, journal) {
-            if purpose != Purpose::InDoubt {
-                let who = format!("another source (journal {:016x}) is being served", other.0);
-                let text = format!("busy: {who}; try again when it is done, or take another destination");
-                return Err(Unheard::Refused(Code::Busy, text));
+            if may_be_turned_away {
+                return Err(busy(other));
             }
             let number = desk.next();
             drop(desk);
@@ -342,6 +345,12 @@ impl Desk {
         self.sessions += 1;
         self.sessions
     }
+}
+
+fn busy(other: JournalId) -> Unheard {
+    let who = format!("another source (journal {:016x}) is being served", other.0);
+    let text = format!("busy: {who}; try again when it is done, or take another destination");
+    Unheard::Refused(Code::Busy, text)
 }
 
 /// A source has no incarnation.
