@@ -31,6 +31,11 @@ pub fn spec(options: &GuestOptions) -> KvmSpec {
     }
 }
 
+/// What the guest of a source with this journal is called: the same on both sides.
+pub fn guest_name(journal: u64) -> String {
+    format!("{journal:016x}")
+}
+
 /// What the guest's vCPUs tell: the loop, and the witness.
 ///
 /// # Errors
@@ -43,7 +48,7 @@ pub fn hooks(wake: Wake, heartbeat: Option<&HeartbeatTarget>, name: u64, runner:
             let to = found.ok().and_then(|mut all| all.next()).with_context(|| {
                 format!("--heartbeat udp:{target}: no such host; give a name or address that resolves here")
             })?;
-            Some(Heartbeats { to, guest: format!("{name:016x}"), runner })
+            Some(Heartbeats { to, guest: guest_name(name).as_str().into(), runner })
         }
     };
     Ok(Hooks { notify: Some(Arc::new(move || wake.wake())), vcpu_thread: None, heartbeats })

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::words::Side;
 
@@ -12,10 +14,45 @@ pub trait HeartbeatSink: Send {
     fn beat(&mut self, count: u64);
 }
 
+/// The name of the guest whose beats are told; clones share it. A destination has room for a guest before it knows which
+/// source's it will be in the end, so that the name can change.
+#[derive(Clone, Debug)]
+pub struct GuestName(Arc<Named>);
+
+#[derive(Debug)]
+struct Named {
+    /// Counts names.
+    version: AtomicU64,
+    name: Mutex<String>,
+}
+
+impl GuestName {
+    /// Another name; of letters, digits, `-`, `_`, `.` and `:` (others are left out).
+    pub fn set(&self, name: &str) {
+        *self.0.name.lock().unwrap_or_else(PoisonError::into_inner) = allowed(name);
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl From<&str> for GuestName {
+    fn from(name: &str) -> Self {
+        GuestName(Arc::new(Named { version: AtomicU64::new(0), name: Mutex::new(allowed(name)) }))
+    }
+}
+
+fn allowed(name: &str) -> String {
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.:".contains(*c)).collect()
+}
+
 /// Sends `{"guest":"ID","runner":"source","vcpu":0,"count":N}` by UDP.
 #[derive(Debug)]
 pub struct UdpHeartbeat {
     socket: UdpSocket,
+    name: GuestName,
+    /// The version of the name that is in the text.
+    version: u64,
+    runner: Side,
+    vcpu: u8,
     /// The datagram, its number written anew each time.
     text: Vec<u8>,
     number_at: usize,
@@ -25,22 +62,32 @@ pub struct UdpHeartbeat {
 const DIGITS: usize = 20;
 
 impl UdpHeartbeat {
-    /// A sink for one vCPU. `guest` consists of letters, digits, `-`, `_`, `.` and `:` (others are left out).
+    /// A sink for one vCPU.
     ///
     /// # Errors
     /// No socket to be had, or no way to `to`.
-    pub fn new(to: SocketAddr, guest: &str, runner: Side, vcpu: u8) -> io::Result<UdpHeartbeat> {
+    pub fn new(to: SocketAddr, guest: GuestName, runner: Side, vcpu: u8) -> io::Result<UdpHeartbeat> {
         let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let socket = UdpSocket::bind(any)?;
         socket.connect(to)?;
         socket.set_nonblocking(true)?;
-        let guest: String =
-            guest.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.:".contains(*c)).collect();
-        let mut text = format!(r#"{{"guest":"{guest}","runner":"{}","vcpu":{vcpu},"count":"#, runner.word())
-            .into_bytes();
-        let number_at = text.len();
-        text.reserve_exact(DIGITS + 1);
-        Ok(UdpHeartbeat { socket, text, number_at })
+        let mut sink =
+            UdpHeartbeat { socket, name: guest, version: 0, runner, vcpu, text: Vec::new(), number_at: 0 };
+        sink.take_name();
+        Ok(sink)
+    }
+
+    /// Writes the datagram anew, all but its number.
+    fn take_name(&mut self) {
+        // Before the name: one that changes meanwhile is taken again.
+        self.version = self.name.0.version.load(Ordering::Acquire);
+        // Only contended while a name is being set, which is between two guests.
+        let name = self.name.0.name.lock().unwrap_or_else(PoisonError::into_inner);
+        let (runner, vcpu) = (self.runner.word(), self.vcpu);
+        self.text =
+            format!(r#"{{"guest":"{name}","runner":"{runner}","vcpu":{vcpu},"count":"#).into_bytes();
+        self.number_at = self.text.len();
+        self.text.reserve_exact(DIGITS + 1);
     }
 
     fn write(&mut self, count: u64) {
@@ -64,6 +111,9 @@ impl UdpHeartbeat {
 
 impl HeartbeatSink for UdpHeartbeat {
     fn beat(&mut self, count: u64) {
+        if self.version != self.name.0.version.load(Ordering::Relaxed) {
+            self.take_name();
+        }
         self.write(count);
         // A full buffer or an absent listener loses this beat, by design.
         let _ = self.socket.send(&self.text);
@@ -77,8 +127,9 @@ mod tests {
     #[test]
     fn a_beat_is_one_datagram_of_the_documented_form() {
         let witness = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut sink =
-            UdpHeartbeat::new(witness.local_addr().unwrap(), "a-1\"\n", Side::Destination, 3).unwrap();
+        let name = GuestName::from("a-1\"\n");
+        let to = witness.local_addr().unwrap();
+        let mut sink = UdpHeartbeat::new(to, name.clone(), Side::Destination, 3).unwrap();
         let room = sink.text.capacity();
         for count in [0, 7, 1234567890, u64::MAX] {
             sink.beat(count);
@@ -88,5 +139,10 @@ mod tests {
             assert_eq!(std::str::from_utf8(&buffer[..len]).unwrap(), expected);
         }
         assert_eq!(sink.text.capacity(), room, "nothing was allocated");
+        name.set("b-22");
+        sink.beat(1);
+        let mut buffer = [0u8; 256];
+        let len = witness.recv(&mut buffer).unwrap();
+        assert!(buffer[..len].starts_with(br#"{"guest":"b-22","runner""#));
     }
 }

@@ -30,7 +30,7 @@ pub use descriptor::{
 };
 pub use destination_port::KvmDestinationVcpus;
 pub use error::{KvmError, VcpuError};
-pub use heartbeat::{HeartbeatSink, UdpHeartbeat};
+pub use heartbeat::{GuestName, HeartbeatSink, UdpHeartbeat};
 pub use pending::Pending;
 pub use source_port::KvmSourceVcpus;
 pub use spec::{DEFAULT_BEAT_NS, DirtyRate, Heartbeats, Hooks, KvmSpec, VCPU_SLICE, own_memory};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::descriptor::CpuidEntry;
 use super::error::KvmError;
+use super::heartbeat::GuestName;
 use super::layout;
 use crate::guest::memory::PAGE;
 use crate::realtime::VCPU_PRIORITY;
@@ -106,7 +107,7 @@ pub struct Heartbeats {
     /// The witness.
     pub to: SocketAddr,
     /// The guest's name.
-    pub guest: String,
+    pub guest: GuestName,
     /// Which side this VMM is.
     pub runner: Side,
 }

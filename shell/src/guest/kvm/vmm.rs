@@ -183,7 +183,7 @@ fn heartbeat(hooks: &Hooks, vcpu: u8) -> Result<Option<Box<dyn HeartbeatSink>>, 
     let Some(beats) = &hooks.heartbeats else {
         return Ok(None);
     };
-    let sink = UdpHeartbeat::new(beats.to, &beats.guest, beats.runner, vcpu)
+    let sink = UdpHeartbeat::new(beats.to, beats.guest.clone(), beats.runner, vcpu)
         .map_err(|cause| KvmError::Heartbeat { to: beats.to.to_string(), cause })?;
     Ok(Some(Box::new(sink)))
 }
