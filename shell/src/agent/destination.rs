@@ -210,6 +210,12 @@ impl<P: Vcpus, E: Device> DestinationAgent<P, E> {
         &self.scheduling
     }
 
+    /// Whether the loop goes on. One that has ended without being told to has failed, and [`DestinationAgent::stop`] says
+    /// how.
+    pub fn goes_on(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
     /// Ends the loop and waits for its thread; the guest stays as it is. Returns what was planned with.
     ///
     /// # Errors

@@ -263,6 +263,11 @@ impl<P: Vcpus, E: Device> SourceAgent<P, E> {
         &self.scheduling
     }
 
+    /// Whether the loop goes on. One that has ended without being told to has failed, and [`SourceAgent::stop`] says how.
+    pub fn goes_on(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
     /// Ends the loop and waits for its thread; the guest stays as it is. Returns what was learned.
     ///
     /// # Errors

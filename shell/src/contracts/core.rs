@@ -38,11 +38,14 @@ const HAND_OVER: Ns = Ns::from_millis(1);
 /// At which both sides hash memory under `--verify`: a third of what one core of a current machine does.
 const HASH_RATE: BytesPerSecond = BytesPerSecond::new(3_000_000_000);
 
+/// What a person declared holds. What a run before this one measured counts as long as this one has not measured
+/// again: it was another day, or another host; and what attempts have taught is not forgotten for a shorter calibration.
 fn term(file: Option<Worst>, calibrated: Option<Ns>, declared: Ns) -> Term {
+    let file = file.map(|known| (Ns::new(nanoseconds(known.value)), Origin::from(known.source)));
     match (file, calibrated) {
-        (Some(known), _) => {
-            Term { time: Ns::new(nanoseconds(known.value)), origin: Origin::from(known.source) }
-        }
+        (Some((_, Origin::Calibrated)), Some(time)) => Term::calibrated(time),
+        (Some((learned, Origin::Learned)), Some(time)) if time > learned => Term::calibrated(time),
+        (Some((time, origin)), _) => Term { time, origin },
         (None, Some(time)) => Term::calibrated(time),
         (None, None) => Term::declared(declared),
     }
@@ -100,10 +103,9 @@ impl SideContracts {
         }
     }
 
-    /// What a source knows at the end, for the file.
-    #[must_use]
-    pub fn of_source<const V: usize, const D: usize>(contracts: &SourceContracts<V, D>) -> Self {
-        let mut side = SideContracts::default();
+    /// Takes in what a source knows at the end, for the file. What the file says beyond that stays.
+    pub fn take_source<const V: usize, const D: usize>(&mut self, contracts: &SourceContracts<V, D>) {
+        let side = self;
         if let Some(vcpus) = contracts.vcpus.first() {
             side.set(Port::Vcpus, Phase::Stop, known(vcpus.stop));
             side.set(Port::Vcpus, Phase::Save, known(vcpus.save));
@@ -114,20 +116,20 @@ impl SideContracts {
         side.round_trip = Some(known(contracts.link.delay));
         let rate = contracts.link.rate.get();
         side.rate = Some(Known::new(rate, Provenance::from(contracts.link.rate_origin)));
-        side
     }
 
-    /// What a destination knows at the end, for the file.
-    #[must_use]
-    pub fn of_destination<const V: usize, const D: usize>(contracts: &DestinationContracts<V, D>) -> Self {
-        let mut side = SideContracts::default();
+    /// Takes in what a destination knows at the end, for the file. What the file says beyond that stays.
+    pub fn take_destination<const V: usize, const D: usize>(
+        &mut self,
+        contracts: &DestinationContracts<V, D>,
+    ) {
+        let side = self;
         if let Some(vcpus) = contracts.vcpus.first() {
             side.set(Port::Vcpus, Phase::Load, known(vcpus.load));
             side.set(Port::Vcpus, Phase::Resume, known(vcpus.resume));
         }
         side.journal_write = Some(known(contracts.journal));
         side.timer_lateness = Some(known(contracts.timer));
-        side
     }
 }
 
@@ -140,4 +142,46 @@ fn hash_term(file: Option<Worst>, hashed: Option<u64>, declared: Ns) -> Term {
 
 fn known(term: Term) -> Worst {
     Known::new(Duration::from_nanos(term.time.get()), Provenance::from(term.origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Contracts;
+
+    const US: Ns = Ns::new(1_000);
+
+    fn file(text: &str) -> SideContracts {
+        Contracts::from_toml(&format!("version = 1\n{text}")).expect("contracts").source
+    }
+
+    fn stop(file: &SideContracts, calibrated: u64) -> (u64, Origin) {
+        let calibrated = Calibrated { stop: Some(US.times(calibrated)), ..Calibrated::default() };
+        let contracts: SourceContracts<1, 1> = file.source(&calibrated, None);
+        (contracts.vcpus[0].stop.time.get() / 1_000, contracts.vcpus[0].stop.origin)
+    }
+
+    #[test]
+    fn this_days_calibration_replaces_an_older_one_and_nothing_else() {
+        let worst =
+            |source| file(&format!("[source.vcpus]\nstop = {{ worst = \"100us\", source = \"{source}\" }}"));
+        assert_eq!(stop(&worst("calibrated"), 900), (900, Origin::Calibrated));
+        assert_eq!(stop(&worst("calibrated"), 50), (50, Origin::Calibrated));
+        assert_eq!(stop(&worst("learned"), 50), (100, Origin::Learned));
+        assert_eq!(stop(&worst("learned"), 900), (900, Origin::Calibrated));
+        assert_eq!(stop(&worst("declared"), 900), (100, Origin::Declared));
+    }
+
+    #[test]
+    fn what_a_run_knows_nothing_of_stays_in_the_file() {
+        let mut side = file("[source.memory]\nseal = \"7ms\"\n[source.device0]\nstop = \"1ms\"");
+        let before = side.clone();
+        side.take_source::<1, 1>(&before.source(&Calibrated::default(), None));
+        assert_eq!(side.worst(Port::Memory, Phase::Seal), before.worst(Port::Memory, Phase::Seal));
+        assert_eq!(side.worst(Port::Device(0), Phase::Stop), before.worst(Port::Device(0), Phase::Stop));
+        assert!(side.worst(Port::Vcpus, Phase::Save).is_some() && side.rate.is_some());
+        let again = side.clone();
+        side.take_source::<1, 1>(&again.source(&Calibrated::default(), None));
+        assert_eq!(side, again, "a second run without news changes nothing");
+    }
 }

@@ -1,7 +1,7 @@
 //! A running side as its control socket shows it: what the main thread last knew, and the way to the machine.
 
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::{Standing, StandingCell};
@@ -51,21 +51,36 @@ impl Board {
     }
 }
 
-/// What a control socket asks of a running side.
+type Cancel = Box<dyn Fn(SyncSender<Standing>) + Send + Sync>;
+
+/// What a control socket asks of a running side. A destination answers before it has an agent: it waits.
 pub struct Controlled {
-    /// Which.
-    pub side: Side,
-    /// What was told of it.
-    pub board: Board,
-    /// Where the guest is.
-    pub standing: StandingCell,
-    /// Has the loop say where the guest is, and then takes the cancel; in this order, in one turn.
-    pub cancel: Box<dyn Fn(std::sync::mpsc::SyncSender<Standing>) + Send + Sync>,
+    side: Side,
+    board: Board,
+    agent: OnceLock<(StandingCell, Cancel)>,
+}
+
+impl Controlled {
+    /// A side without an agent yet, of which `board` is told.
+    pub fn new(side: Side, board: Board) -> Self {
+        Controlled { side, board, agent: OnceLock::new() }
+    }
+
+    /// There is one now. `cancel` has the loop say where the guest is, and then takes the cancel; in this order, in one
+    /// turn.
+    pub fn begin(
+        &self,
+        standing: StandingCell,
+        cancel: impl Fn(SyncSender<Standing>) + Send + Sync + 'static,
+    ) {
+        // There is one agent a process.
+        let _ = self.agent.set((standing, Box::new(cancel)));
+    }
 }
 
 impl Operator for Controlled {
     fn status(&self) -> Status {
-        let standing = self.standing.get();
+        let standing = self.agent.get().map_or(Standing::Waits, |(standing, _)| standing.get());
         let told = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
             side: self.side,
@@ -84,8 +99,14 @@ impl Operator for Controlled {
 
     fn cancel(&self) -> Cancelled {
         let (tell, told) = sync_channel(1);
-        (self.cancel)(tell);
-        let Ok(standing) = told.recv_timeout(PATIENCE) else {
+        let standing = match self.agent.get() {
+            None => Ok(Standing::Waits),
+            Some((_, cancel)) => {
+                cancel(tell);
+                told.recv_timeout(PATIENCE)
+            }
+        };
+        let Ok(standing) = standing else {
             let text = "the agent does not answer; it was told, and does it as soon as it can";
             return Cancelled { effect: Effect::Requested, text: text.into() };
         };

@@ -1,49 +1,42 @@
 //! `switchover destination`: waits for a source, makes room for its guest, and stays with it.
 
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use switchover_core::action::Note;
-use switchover_core::config::{Cadence, DestinationConfig, Layout};
 use switchover_core::event::DestinationEvent;
 use switchover_core::hal::NoDevice;
-use switchover_core::id::{GuestInstance, Incarnation};
-use switchover_core::time::Ppm;
-use switchover_core::units::Bytes;
+use switchover_core::id::Incarnation;
 
 use super::control::{Board, Controlled};
-use super::guest::{hooks, kind};
-use super::introduction::Introduction;
+use super::guest::{guest_name, hooks, kind};
+use super::keep;
 use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
+use super::room::{self, Room};
 use super::self_check::SelfCheck;
 use super::source::{LOOK_EVERY, open_journal};
 use crate::agent::{DestinationAgent, DestinationLoop, DestinationSetup, Noted, Standing};
 use crate::cli::{DestinationOptions, Linger};
-use crate::contracts::{Calibrated, Contracts, SideContracts};
-use crate::control_socket::ControlSocket;
+use crate::contracts::Contracts;
+use crate::control_socket::{self, ControlSocket};
 use crate::events::{self, EventLog, EventWriter, Header};
 use crate::exit_code::ExitCode;
-use crate::guest::kvm::{DirtyRate, KvmDestinationVcpus, KvmSpec, Vmm};
+use crate::guest::kvm::{GuestName, KvmDestinationVcpus, KvmSpec, Vmm};
 use crate::link::lobby::{Lobby, LobbySettings};
 use crate::realtime::Wish;
-use crate::record::write_record;
 use crate::report::{self, Reporter};
 use crate::sys::signal::Signals;
 use crate::words::Side;
 
 type Agent = DestinationAgent<KvmDestinationVcpus, NoDevice>;
 
-/// How long room for the first guest may take to be made before its source is told to come again: below the 2 s that a
-/// source waits.
-const ROOM_WITHIN: Duration = Duration::from_millis(1500);
-
-/// How long a source is kept waiting for memory to be made resident; some GiB.
-const POPULATE_WITHIN: Duration = Duration::from_millis(600);
+/// How long a destination that is told to end waits for a decision that is being carried out. A journal that is stuck
+/// must not keep the process for ever.
+const DECIDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs the side that is to have the guest.
 ///
@@ -54,20 +47,30 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     let reporter = Reporter::for_parent(options.run.report_fd).context("cannot report to the parent")?;
     kind(options.guest);
     // Found out now, not when a source comes.
-    let _possible = Vmm::describe(&empty(&KvmSpec::new(64 << 20, 1)))?;
+    let _possible = Vmm::describe(&room::empty(&KvmSpec::new(64 << 20, 1)))?;
+    let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
     let journal = open_journal(Side::Destination, options.run.journal.clone())?;
     // Before anybody is let in: a source waits two seconds for its Welcome and no longer.
     let host = measure::host(Side::Destination, journal.path())?;
-    let incarnation = Incarnation(random()?);
+    let incarnation = Incarnation(getrandom::u64().context("cannot draw a random number")?);
     let listen = &options.listen;
     let listener = TcpListener::bind((listen.host.as_str(), listen.port)).with_context(|| {
         format!("cannot listen on {listen}; is it an address of this host, and the port free?")
     })?;
+    let board = Board::default();
+    let controlled = Arc::new(Controlled::new(Side::Destination, board.clone()));
+    let control = options
+        .run
+        .control
+        .as_deref()
+        .map(|path| ControlSocket::serve(path, Arc::clone(&controlled) as Arc<dyn control_socket::Operator>))
+        .transpose()?;
     let starting =
         DestinationLoop::<KvmDestinationVcpus, NoDevice>::new().context("cannot make the agent's loop")?;
+    let hooks = hooks(starting.wake(), options.run.heartbeat.as_ref(), 0, Side::Destination)?;
+    let name = hooks.heartbeats.as_ref().map(|heartbeats| heartbeats.guest.clone());
     let room = Arc::new(Room::default());
-    let (ask, asked) = sync_channel(0);
-    let fits = fits(Arc::clone(&room), ask);
+    let (fits, asked) = room::fits(Arc::clone(&room));
     let notice = Box::new(|text: &str| eprintln!("{text}"));
     let settings = LobbySettings::new(journal.summary().identity, incarnation, fits, notice);
     let (lobby, arrivals) =
@@ -75,15 +78,26 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     eprintln!("listening on {}", lobby.address());
     reporter.listening(lobby.address());
 
-    let mut operator = Operator::listen(signals)?;
-    let Some(request) = first_guest(&asked, &mut operator) else { return Ok(ExitCode::Aborted) };
-    let introduction = request.introduction;
-    let hooks = hooks(starting.wake(), options.run.heartbeat.as_ref(), introduction.name, Side::Destination)?;
-    let made = make_room(&introduction, &options, &hooks, host);
-    let answer = made.as_ref().map(|_| ()).map_err(|error| format!("{error:#}"));
-    room.settle(&introduction, answer);
-    drop(request.done);
-    let (vmm, config) = made?;
+    let operator = Operator::listen(signals)?;
+    let (introduction, vmm, config) = loop {
+        let Some(request) = room::next_guest(&asked, &operator) else { return Ok(ExitCode::Aborted) };
+        let introduction = request.introduction.clone();
+        let made = room::make(&introduction, &file.destination, options.run.drift_ppm, &hooks, host);
+        match made {
+            Ok((vmm, config)) => {
+                room.is_made_for(&introduction);
+                if let Some(name) = &name {
+                    name.set(&guest_name(introduction.name));
+                }
+                request.settle(Ok(()));
+                break (introduction, vmm, config);
+            }
+            // Another guest may fit.
+            Err(error) => request.settle(Err(format!("there is no room for it here: {error:#}"))),
+        }
+    };
+    // Nobody is asked any more: whoever still waits to be is answered by what was made.
+    drop(asked);
 
     let (log, events) = match &options.run.events {
         Some(path) => {
@@ -121,154 +135,39 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
         &options.run.faults,
         agent.scheduling().clone(),
     );
-    let board = Board::default();
     let commands = agent.commands().clone();
-    let controlled = Controlled {
-        side: Side::Destination,
-        board: board.clone(),
-        standing: agent.standing().clone(),
-        cancel: Box::new(move |tell| {
-            // The receiver may have given up by then.
-            commands.with(move |machine| {
-                let _ = tell.send(machine.standing());
-            });
-            commands.event(DestinationEvent::Cancel);
-        }),
+    controlled.begin(agent.standing().clone(), move |tell| {
+        // The receiver may have given up by then.
+        commands.with(move |machine| {
+            let _ = tell.send(machine.standing());
+        });
+        commands.event(DestinationEvent::Cancel);
+    });
+    let mut run = Run {
+        options,
+        agent,
+        room,
+        name,
+        checks,
+        ledger,
+        reporter,
+        operator,
+        board,
+        control,
+        events,
+        leaving: None,
     };
-    let control = options
-        .run
-        .control
-        .as_deref()
-        .map(|path| ControlSocket::serve(path, Arc::new(controlled)))
-        .transpose()?;
-    let mut run = Run { options, agent, checks, ledger, reporter, operator, board, control, events };
     let exit = run.until_over();
-    run.end(exit)
-}
-
-fn random() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("cannot draw a random number: {error}"))?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-/// A guest of that size with nothing in it.
-fn empty(like: &KvmSpec) -> KvmSpec {
-    KvmSpec { working_set: 0, dirty_rate: DirtyRate::BytesPerSecond(0), ..like.clone() }
-}
-
-/// The guest that room was made for: one destination, one guest.
-#[derive(Default)]
-struct Room {
-    made: Mutex<Option<(Introduction, Result<(), String>)>>,
-}
-
-/// A source has come with the first guest: room is to be made for it.
-struct Request {
-    introduction: Introduction,
-    /// Dropped when that is settled.
-    done: SyncSender<()>,
-}
-
-impl Room {
-    fn settle(&self, introduction: &Introduction, answer: Result<(), String>) {
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some((introduction.clone(), answer));
-    }
-
-    fn answer(&self, introduction: &Introduction) -> Option<Result<(), String>> {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let (first, answer) = made.as_ref()?;
-        if first.kvm == introduction.kvm {
-            return Some(answer.clone());
-        }
-        Some(Err(
-            "this destination has made room for a guest of another shape; restart it for this one".into()
-        ))
-    }
-}
-
-/// Whether a guest fits here: compared at once, and room made for the first.
-fn fits(room: Arc<Room>, ask: SyncSender<Request>) -> crate::link::lobby::Fits {
-    Box::new(move |bytes| {
-        let introduction = Introduction::decode(bytes)?;
-        if let Some(answer) = room.answer(&introduction) {
-            return answer;
-        }
-        let wanted = KvmSpec::new(introduction.kvm.pages().saturating_mul(4096), introduction.kvm.vcpus);
-        let here = Vmm::describe(&empty(&wanted)).map_err(|error| error.to_string())?;
-        here.covers(&introduction.kvm).map_err(|mismatch| mismatch.to_string())?;
-        let (done, settled) = sync_channel(0);
-        let busy = || "room is being made for a guest; try again in a moment".to_string();
-        ask.send(Request { introduction: introduction.clone(), done }).map_err(|_| busy())?;
-        // Ends when the request is dropped, which is when the room is settled.
-        let _ = settled.recv_timeout(ROOM_WITHIN);
-        room.answer(&introduction).unwrap_or_else(|| Err(busy()))
-    })
-}
-
-/// Waits for a source; `None` if the operator ends it first.
-fn first_guest(asked: &Receiver<Request>, operator: &mut Operator) -> Option<Request> {
-    loop {
-        if let Ok(request) = asked.recv_timeout(Duration::from_millis(50)) {
-            return Some(request);
-        }
-        if operator.said().is_some() {
-            return None;
-        }
-    }
-}
-
-type Config = DestinationConfig<{ crate::agent::VCPU_PORTS }, { crate::agent::DEVICES }>;
-
-fn make_room(
-    introduction: &Introduction,
-    options: &DestinationOptions,
-    hooks: &crate::guest::kvm::Hooks,
-    host: Calibrated,
-) -> Result<(Arc<Vmm>, Config)> {
-    let Some(bytes) = introduction.kvm.pages().checked_mul(4096) else {
-        bail!("a guest of that size cannot be");
-    };
-    let spec = KvmSpec {
-        cpuid: Some(introduction.kvm.cpuid.to_vec()),
-        ..empty(&KvmSpec::new(bytes, introduction.kvm.vcpus))
-    };
-    let vmm = Arc::new(Vmm::create_empty(&spec, hooks)?);
-    let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
-    let calibrated = measure::guest(host, introduction.kvm.vcpus)?;
-    populate(vmm.memory().clone())?;
-    let config = DestinationConfig {
-        cadence: Cadence::default(),
-        drift: Ppm::new(options.run.drift_ppm).unwrap_or(Ppm::MAX),
-        layout: Layout { page_size: 4096, memory: Bytes::new(bytes), vcpu_ports: 1, devices: 0 },
-        arbiter: None,
-        instance: GuestInstance(random()?),
-        contracts: file.destination.destination(&calibrated, introduction.verify.then_some(bytes)),
-    };
-    Ok((vmm, config))
-}
-
-/// Makes memory resident, so that receiving does not fault in a blackout. What takes longer than a source waits goes on
-/// beside whatever arrives.
-fn populate(memory: crate::guest::memory::GuestMemory) -> Result<()> {
-    let (done, finished) = sync_channel(1);
-    std::thread::Builder::new().name("populate".into()).spawn(move || {
-        if let Err(error) = memory.populate(2) {
-            eprintln!("{error}; receiving will be slower");
-        }
-        // Nobody waits any more if it took that long.
-        let _ = done.send(());
-    })?;
-    if finished.recv_timeout(POPULATE_WITHIN).is_err() {
-        eprintln!("making memory resident goes on in the background; until then receiving is slower");
-    }
-    Ok(())
+    Ok(run.end(exit))
 }
 
 /// A run that is under way.
 struct Run {
     options: DestinationOptions,
     agent: Agent,
+    room: Arc<Room>,
+    /// The name under which the guest's beats are told.
+    name: Option<GuestName>,
     checks: SelfCheck,
     ledger: Ledger,
     reporter: Reporter,
@@ -276,6 +175,8 @@ struct Run {
     board: Board,
     control: Option<ControlSocket>,
     events: Option<EventWriter>,
+    /// Since when the process is to end.
+    leaving: Option<Instant>,
 }
 
 impl Run {
@@ -299,20 +200,52 @@ impl Run {
                 return ExitCode::Committed;
             }
             if self.operator.said().is_some() {
+                if self.leaving.is_some() {
+                    return self.exit_now();
+                }
                 // Effective until it is decided; a guest that runs here ends with its process.
                 self.agent.commands().event(DestinationEvent::Cancel);
-                return match self.agent.standing().get() {
-                    Standing::Runs => ExitCode::Committed,
-                    Standing::Lost => ExitCode::Lost,
-                    _ => ExitCode::Aborted,
-                };
+                self.leaving = Some(Instant::now());
+            }
+            if let Some(since) = self.leaving
+                && (since.elapsed() >= DECIDED_WITHIN || self.is_decided(since))
+            {
+                return self.exit_now();
+            }
+            if !self.agent.goes_on() {
+                eprintln!("the agent has failed; this process can do no more for its guest");
+                return self.exit_now();
             }
             std::thread::sleep(LOOK_EVERY);
         }
     }
 
+    /// Whether a cancel that was handed in then has had its effect: what is being decided must not be cut off, since the
+    /// source may have to be told.
+    fn is_decided(&self, cancelled: Instant) -> bool {
+        let undecided = matches!(self.agent.standing().get(), Standing::Loading | Standing::Deciding);
+        !undecided && cancelled.elapsed() >= 4 * LOOK_EVERY
+    }
+
+    /// What the process ends with if it ends now.
+    fn exit_now(&self) -> ExitCode {
+        match self.agent.standing().get() {
+            Standing::Runs => ExitCode::Committed,
+            Standing::Lost => ExitCode::Lost,
+            _ => ExitCode::Aborted,
+        }
+    }
+
     /// Takes one note; whether the guest runs here from now on.
     fn take(&mut self, noted: &Noted) -> bool {
+        if let Note::Began(attempt) = noted.note
+            && let Some(introduction) = self.room.introduction_of(attempt.journal.0)
+        {
+            self.ledger.limit(Duration::from_nanos(introduction.hard_limit_ns));
+            if let Some(name) = &self.name {
+                name.set(&guest_name(introduction.name));
+            }
+        }
         self.ledger.note(noted);
         match noted.note {
             Note::Runs => eprintln!("the guest runs here"),
@@ -343,7 +276,7 @@ impl Run {
     }
 
     /// Writes what is to be kept, and ends.
-    fn end(self, exit: ExitCode) -> Result<ExitCode> {
+    fn end(self, exit: ExitCode) -> ExitCode {
         let Run { options, agent, mut checks, mut ledger, reporter, control, events, .. } = self;
         drop(control);
         while let Some(noted) = agent.notes().next() {
@@ -359,22 +292,13 @@ impl Run {
         let record = ledger.record();
         reporter.finished(&record, exit);
         reporter.flush(Duration::from_secs(1));
-        if let Some(path) = &options.run.record {
-            write_record(path, &record)
-                .with_context(|| format!("cannot write the record to {}", path.display()))?;
+        keep::record(&record, &options.run);
+        keep::lost(agent.notes().lost());
+        match agent.stop() {
+            Ok(planned) => keep::contracts(&options.run, |file| file.destination.take_destination(&planned)),
+            Err(error) => eprintln!("error: the agent failed: {error}"),
         }
-        if options.run.json {
-            println!("{}", record.to_json());
-        }
-        let contracts = agent.stop()?;
-        if let Some(path) = options.run.contracts.as_deref() {
-            let mut file = Contracts::read(path)?;
-            file.destination = SideContracts::of_destination(&contracts);
-            file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;
-        }
-        if let Some(events) = events {
-            events.finish()?;
-        }
-        Ok(exit)
+        keep::events(events);
+        exit
     }
 }

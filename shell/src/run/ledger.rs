@@ -59,6 +59,11 @@ impl Ledger {
         }
     }
 
+    /// The hard limit of the attempts to come.
+    pub fn limit(&mut self, hard_limit: Duration) {
+        self.hard_limit = Ns::new(crate::units::nanoseconds(hard_limit));
+    }
+
     /// So many of the guest's own checks failed, as far as is seen here.
     pub fn self_check(&mut self, failures: u64) {
         self.self_check_failures = Some(failures);

@@ -1,26 +1,12 @@
 //! What the operator says with signals, as something to look for now and then.
 
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
 
 use crate::sys::signal::{Signal, Signals};
-
-/// Within which a second signal ends a process that would otherwise stay.
-const TWICE: Duration = Duration::from_secs(5);
 
 /// Signals that have come.
 pub struct Operator {
     signals: Receiver<Signal>,
-    last: Option<Instant>,
-}
-
-/// A signal, and whether it is the second within a few seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Said {
-    /// Which.
-    pub signal: Signal,
-    /// The second within 5 s.
-    pub again: bool,
 }
 
 impl Operator {
@@ -37,13 +23,11 @@ impl Operator {
                 }
             }
         })?;
-        Ok(Operator { signals: told, last: None })
+        Ok(Operator { signals: told })
     }
 
     /// The next signal, if one has come.
-    pub fn said(&mut self) -> Option<Said> {
-        let signal = self.signals.try_recv().ok()?;
-        let again = self.last.replace(Instant::now()).is_some_and(|last| last.elapsed() < TWICE);
-        Some(Said { signal, again })
+    pub fn said(&self) -> Option<Signal> {
+        self.signals.try_recv().ok()
     }
 }

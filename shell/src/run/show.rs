@@ -28,7 +28,7 @@ pub fn show(record: &RunRecord, options: &RunOptions) -> Result<()> {
     printed.context("cannot write to standard output")
 }
 
-fn print(text: &str) -> io::Result<()> {
+pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()

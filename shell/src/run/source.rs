@@ -17,13 +17,14 @@ use switchover_core::wire::version::Offer;
 use super::control::{Board, Controlled};
 use super::guest::{hooks, kind, spec};
 use super::introduction::Introduction;
+use super::keep;
 use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
 use super::self_check::SelfCheck;
 use crate::agent::{Noted, SourceAgent, SourceLoop, SourceSetup, Standing};
 use crate::cli::{GuestOptions, Linger, SourceOptions};
-use crate::contracts::{Contracts, SideContracts};
+use crate::contracts::Contracts;
 use crate::control_socket::ControlSocket;
 use crate::dirty::KvmDirtyBitmap;
 use crate::events::{self, EventLog, EventWriter, Header};
@@ -33,7 +34,6 @@ use crate::journal::{Durability, JournalFile, default_path};
 use crate::link::connector::{Target, connect};
 use crate::link::session::Purpose;
 use crate::realtime::Wish;
-use crate::record::write_record;
 use crate::report::{self, Reporter};
 use crate::sys::signal::{Signal, Signals};
 use crate::ui::progress::{Copied, Progress};
@@ -44,6 +44,11 @@ type Agent = SourceAgent<KvmSourceVcpus, NoDevice>;
 
 /// How often notes are looked for. Nobody wakes this thread: it must not compete with a blackout.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Within which a second signal ends a source that is in doubt, or holds a copy.
+const TWICE: Duration = Duration::from_secs(5);
+/// How long a source that is told to end, with its guest gone already, waits for `Fin` to be sent.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long the guest runs before it is moved.
 const WARM_UP_LEAST: Duration = Duration::from_millis(100);
@@ -130,18 +135,14 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     let operator = Operator::listen(signals)?;
     let board = Board::default();
     let commands = agent.commands().clone();
-    let controlled = Controlled {
-        side: Side::Source,
-        board: board.clone(),
-        standing: agent.standing().clone(),
-        cancel: Box::new(move |tell| {
-            // The receiver may have given up by then.
-            commands.with(move |machine| {
-                let _ = tell.send(machine.standing());
-            });
-            commands.event(SourceEvent::Cancel);
-        }),
-    };
+    let controlled = Controlled::new(Side::Source, board.clone());
+    controlled.begin(agent.standing().clone(), move |tell| {
+        // The receiver may have given up by then.
+        commands.with(move |machine| {
+            let _ = tell.send(machine.standing());
+        });
+        commands.event(SourceEvent::Cancel);
+    });
     let control = options
         .run
         .control
@@ -161,9 +162,15 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         control,
         events,
         progress: None,
+        cancelled: false,
+        leaving: None,
+        warned: None,
     };
-    let exit = run.until_over()?;
-    run.end(exit)
+    if run.operator.said().is_some() {
+        bail!("told to end before an attempt began; the guest was not started");
+    }
+    let exit = run.until_over();
+    Ok(run.end(exit))
 }
 
 pub(super) fn open_journal(side: Side, asked: Option<PathBuf>) -> Result<JournalFile> {
@@ -171,11 +178,6 @@ pub(super) fn open_journal(side: Side, asked: Option<PathBuf>) -> Result<Journal
         Some(path) => path,
         None => bail!("there is no place for the journal; give one with --journal FILE"),
     };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| {
-            format!("cannot make `{}` for the journal; give another place with --journal", folder.display())
-        })?;
-    }
     let journal = JournalFile::open(&path, Durability::Process)?;
     eprintln!("journal: {}", path.display());
     Ok(journal)
@@ -227,18 +229,24 @@ struct Run {
     control: Option<ControlSocket>,
     events: Option<EventWriter>,
     progress: Option<Progress>,
+    /// The operator has cancelled before.
+    cancelled: bool,
+    /// Since when the process is to end.
+    leaving: Option<Instant>,
+    /// When the operator was last told what ending this process means.
+    warned: Option<Instant>,
 }
 
 impl Run {
     /// Looks at notes and signals until there is nothing more to wait for.
-    fn until_over(&mut self) -> Result<ExitCode> {
+    fn until_over(&mut self) -> ExitCode {
         self.start_guest();
         self.agent.commands().event(SourceEvent::Begin);
         // The last outcome, and since when it holds.
         let mut outcome: Option<(ExitCode, Instant)> = None;
         loop {
             while let Some(noted) = self.agent.notes().next() {
-                if let Some(exit) = self.take(&noted)? {
+                if let Some(exit) = self.take(&noted) {
                     outcome = Some((exit, Instant::now()));
                 }
                 match (noted.note, &mut outcome) {
@@ -258,11 +266,16 @@ impl Run {
                 let lingered = lingered && !resolved;
                 // After a commit there is nothing left here: `Fin` is sent.
                 if lingered || exit == ExitCode::Committed {
-                    return Ok(exit);
+                    return exit;
                 }
             }
-            if let Some(exit) = self.hear(outcome.map(|(exit, _)| exit)) {
-                return Ok(exit);
+            let outcome = outcome.map(|(exit, _)| exit);
+            if let Some(exit) = self.hear(outcome).or_else(|| self.leave(outcome)) {
+                return exit;
+            }
+            if !self.agent.goes_on() {
+                self.say("the agent has failed; this process can do no more for its guest");
+                return self.exit_now();
             }
             if let Some(alarm) = self.checks.alarm() {
                 self.say(&alarm);
@@ -273,7 +286,7 @@ impl Run {
     }
 
     /// Takes one note; the exit code if it is an outcome.
-    fn take(&mut self, noted: &Noted) -> Result<Option<ExitCode>> {
+    fn take(&mut self, noted: &Noted) -> Option<ExitCode> {
         self.ledger.note(noted);
         let mut tells = true;
         let mut outcome = None;
@@ -313,7 +326,7 @@ impl Run {
         if tells {
             self.report();
         }
-        Ok(outcome)
+        outcome
     }
 
     fn report(&self) {
@@ -367,50 +380,72 @@ impl Run {
 
     /// What a signal means depends on where the guest is; the exit code if it ends the run.
     fn hear(&mut self, outcome: Option<ExitCode>) -> Option<ExitCode> {
-        let said = self.operator.said()?;
-        let standing = self.agent.standing().get();
-        match (standing, outcome) {
-            (Standing::InDoubt | Standing::Held, _) => {
-                let exit = if standing == Standing::Held { ExitCode::Lost } else { ExitCode::InDoubt };
-                if said.again {
-                    return Some(exit);
+        let signal = self.operator.said()?;
+        match self.agent.standing().get() {
+            Standing::InDoubt | Standing::Held => {
+                if self.warned.is_some_and(|warned| warned.elapsed() < TWICE) {
+                    return Some(self.exit_now());
                 }
-                self.say(
-                    "the guest is stopped here, and may run on the destination: do not start it anywhere else. Safe is to \
-                     wait, to mend the connection, or to look at the destination's host; once that is switched off for \
-                     certain, this copy may be run. Signal again within 5 s to end this process and with it this copy.",
-                );
-                None
+                self.warn();
             }
-            (Standing::Runs, Some(exit)) => Some(exit),
-            (_, _) if said.again || said.signal == Signal::Terminate => {
-                self.agent.commands().event(SourceEvent::Cancel);
-                self.settle();
-                Some(match self.agent.standing().get() {
-                    Standing::Moved => ExitCode::Committed,
-                    Standing::InDoubt => ExitCode::InDoubt,
-                    _ => ExitCode::Aborted,
-                })
+            Standing::Runs if outcome.is_some() => return outcome,
+            Standing::Moved => {
+                self.say("the guest runs on the destination already; this ends once that is settled");
+                self.leaving.get_or_insert_with(Instant::now);
             }
-            (_, _) => {
-                self.say("cancelling; the guest stays here. Signal again to end it");
+            _ => {
                 self.agent.commands().event(SourceEvent::Cancel);
-                None
+                if std::mem::replace(&mut self.cancelled, true) || signal == Signal::Terminate {
+                    self.say("cancelling, and ending");
+                    self.leaving.get_or_insert_with(Instant::now);
+                } else {
+                    self.say("cancelling; the guest stays here. Signal again to end it");
+                }
             }
         }
+        None
     }
 
-    /// Gives a cancel the time of a rollback before the process ends.
-    fn settle(&mut self) {
-        let until = Instant::now() + self.options.limits.hard_limit() + Duration::from_secs(1);
-        while Instant::now() < until {
-            while let Some(noted) = self.agent.notes().next() {
-                self.ledger.note(&noted);
+    /// Ends a run that is to end, once it can be told where the guest is. A cancel has the time of a rollback.
+    fn leave(&mut self, outcome: Option<ExitCode>) -> Option<ExitCode> {
+        let since = self.leaving?.elapsed();
+        let late = match self.agent.standing().get() {
+            // `Go` was faster, and in doubt this does not end by itself.
+            Standing::InDoubt | Standing::Held => {
+                self.leaving = None;
+                self.warn();
+                return None;
             }
-            if matches!(self.agent.standing().get(), Standing::Runs | Standing::Moved) {
-                return;
+            // A cancel of what had hardly begun has no outcome.
+            Standing::Runs => outcome.is_some() || since >= FAREWELL,
+            Standing::Moved => since >= FAREWELL,
+            _ => since >= self.options.limits.hard_limit() + Duration::from_secs(1),
+        };
+        late.then(|| outcome.unwrap_or_else(|| self.exit_now()))
+    }
+
+    fn warn(&mut self) {
+        self.warned = Some(Instant::now());
+        self.say(match self.agent.standing().get() {
+            Standing::Held => {
+                "the guest is stopped here, and gone on the destination: this is its only copy, as of the moment it \
+                 stopped. Signal again within 5 s to end this process and with it this copy."
             }
-            std::thread::sleep(LOOK_EVERY);
+            _ => {
+                "the guest is stopped here, and may run on the destination: do not start it anywhere else. Safe is to \
+                 wait, to mend the connection, or to look at the destination's host; once that is switched off for \
+                 certain, this copy may be run. Signal again within 5 s to end this process and with it this copy."
+            }
+        });
+    }
+
+    /// What the process ends with if it ends now.
+    fn exit_now(&self) -> ExitCode {
+        match self.agent.standing().get() {
+            Standing::Moved => ExitCode::Committed,
+            Standing::InDoubt => ExitCode::InDoubt,
+            Standing::Held => ExitCode::Lost,
+            _ => ExitCode::Aborted,
         }
     }
 
@@ -440,42 +475,34 @@ impl Run {
     }
 
     /// Writes what is to be kept, and ends.
-    fn end(self, exit: ExitCode) -> Result<ExitCode> {
+    fn end(self, exit: ExitCode) -> ExitCode {
         let Run { options, agent, vmm, mut checks, mut ledger, reporter, control, events, .. } = self;
         drop(control);
-        let learned = agent.notes();
-        while let Some(noted) = learned.next() {
+        while let Some(noted) = agent.notes().next() {
             ledger.note(&noted);
         }
-        if let Some(alarm) = checks.alarm() {
-            eprintln!("{alarm}");
-        }
+        // Of a guest that has moved nothing is left here to be looked at: the destination's record has it.
         if agent.standing().get() != Standing::Moved {
+            if let Some(alarm) = checks.alarm() {
+                eprintln!("{alarm}");
+            }
             eprintln!("{}", checks.account());
+            ledger.self_check(checks.failures());
         }
-        ledger.self_check(checks.failures());
         let record = ledger.record();
         reporter.finished(&record, exit);
         reporter.flush(Duration::from_secs(1));
-        if let Some(path) = &options.run.record {
-            write_record(path, &record)
-                .with_context(|| format!("cannot write the record to {}", path.display()))?;
-        }
-        if options.run.json {
-            println!("{}", record.to_json());
-        } else if options.run.report_fd.is_none() {
+        keep::record(&record, &options.run);
+        if !options.run.json && options.run.report_fd.is_none() {
             eprintln!("{}", crate::ui::timeline::timeline(&record, crate::ui::timeline::Paint::for_stderr()));
         }
-        let contracts = agent.stop()?;
-        if let Some(path) = options.run.contracts.as_deref() {
-            let mut file = Contracts::read(path)?;
-            file.source = SideContracts::of_source(&contracts);
-            file.write(path).with_context(|| format!("cannot write contracts to {}", path.display()))?;
+        keep::lost(agent.notes().lost());
+        match agent.stop() {
+            Ok(learned) => keep::contracts(&options.run, |file| file.source.take_source(&learned)),
+            Err(error) => eprintln!("error: the agent failed: {error}"),
         }
-        if let Some(events) = events {
-            events.finish()?;
-        }
+        keep::events(events);
         drop(vmm);
-        Ok(exit)
+        exit
     }
 }

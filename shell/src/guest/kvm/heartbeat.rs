@@ -84,8 +84,7 @@ impl UdpHeartbeat {
         // Only contended while a name is being set, which is between two guests.
         let name = self.name.0.name.lock().unwrap_or_else(PoisonError::into_inner);
         let (runner, vcpu) = (self.runner.word(), self.vcpu);
-        self.text =
-            format!(r#"{{"guest":"{name}","runner":"{runner}","vcpu":{vcpu},"count":"#).into_bytes();
+        self.text = format!(r#"{{"guest":"{name}","runner":"{runner}","vcpu":{vcpu},"count":"#).into_bytes();
         self.number_at = self.text.len();
         self.text.reserve_exact(DIGITS + 1);
     }
