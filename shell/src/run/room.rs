@@ -83,9 +83,12 @@ impl Room {
     fn answer(&self, introduction: &Introduction) -> Option<Result<(), String>> {
         let mut state = self.state();
         let made = state.made.as_ref()?;
-        if made.kvm != introduction.kvm {
-            let text = "this destination has made room for a guest of another shape; restart it for this one";
-            return Some(Err(text.into()));
+        // Not compared bit by bit: on the same host CPUID differs with the processor that was asked.
+        let (room, guest) = (&made.kvm, &introduction.kvm);
+        if let Err(mismatch) = room.covers(guest).and_then(|()| guest.covers(room)) {
+            return Some(Err(format!(
+                "this destination has made room for a guest of another shape; restart it for this one ({mismatch})"
+            )));
         }
         if made.verify != introduction.verify {
             let (with, without) = if made.verify { ("with", "without") } else { ("without", "with") };
@@ -195,7 +198,7 @@ fn populate(memory: GuestMemory) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::kvm::GuestDescriptor;
+    use crate::guest::kvm::{CpuidEntry, GuestDescriptor};
 
     fn guest(name: u64, vcpus: u8) -> Introduction {
         let kvm = GuestDescriptor {
@@ -205,7 +208,15 @@ mod tests {
             tsc_khz: 1,
             xcr0: 0,
             xsave_size: 0,
-            cpuid: heapless::Vec::new(),
+            // The number of whichever processor was asked is in it.
+            cpuid: [CpuidEntry {
+                function: 1,
+                index: 0,
+                flags: 0,
+                registers: [0, (name as u32) << 24, 0, 0],
+            }]
+            .into_iter()
+            .collect(),
         };
         Introduction { name, hard_limit_ns: 310, verify: false, kvm }
     }
