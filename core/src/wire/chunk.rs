@@ -156,11 +156,12 @@ impl Header {
             return Err(ChunkError::Unknown);
         }
         let last = flags & LAST_SLICE != 0;
-        let kind = match (kind, last) {
-            (1, false) => Kind::Pages,
-            (2, false) => Kind::Zeros,
-            (3, last) => Kind::State { port: Port::Vcpus(port), last },
-            (4, last) => Kind::State { port: Port::Device(port), last },
+        // Pages have no port and no last slice.
+        let kind = match (kind, port, last) {
+            (1, 0, false) => Kind::Pages,
+            (2, 0, false) => Kind::Zeros,
+            (3, port, last) => Kind::State { port: Port::Vcpus(port), last },
+            (4, port, last) => Kind::State { port: Port::Device(port), last },
             _ => return Err(ChunkError::Unknown),
         };
         let fits = match kind {
