@@ -11,7 +11,7 @@ use switchover_core::outcome::{Ending, Reason};
 use switchover_core::port::{Op, Port, Side};
 use switchover_core::time::Ns;
 use switchover_core::wire::message::{Envelope, Refusal, ToDestination, ToSource};
-use switchover_tests::machines::build::destination;
+use switchover_tests::machines::build::{CADENCE, destination};
 use switchover_tests::machines::host::{Ends, Fate, On};
 use switchover_tests::machines::lone::{LoneDestination, LoneSource, attempt, envelope, hello};
 use switchover_tests::machines::network::{Way, Word};
@@ -476,4 +476,21 @@ fn fin_arrives_after_a_broken_link() {
     pair.run(ms(100));
     pair.runs_on(Side::Destination);
     assert!(pair.destination.alive().finished(), "{}", pair.tail());
+}
+
+/// [SW-10]: where the round trip is longer than the pause between pings, it is known all the same.
+#[test]
+fn a_round_trip_longer_than_the_pause_between_pings_is_learned() {
+    let mut pair = Pair::new(Shape::PLAIN);
+    pair.network.delay = CADENCE.ping.times(2);
+    pair.begin();
+    pair.run(ms(500));
+    let learned = pair.notes.iter().find_map(|note| match note {
+        Note::Verdict(verdict) => Some(verdict.traffic.delay),
+        _ => None,
+    });
+    assert!(learned.is_some_and(|learned| learned >= ms(80)), "{learned:?}\n{}", pair.tail());
+    // 110 ms do not hold three ways of 40 ms.
+    assert!(!pair.notes.contains(&Note::Stopping), "{}", pair.tail());
+    pair.runs_on(Side::Source);
 }

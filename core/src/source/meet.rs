@@ -201,7 +201,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             terms,
             began: now,
             heard: now,
-            ping: Ping { number: 0, next: now, sent: None },
+            ping: Ping { number: 0, next: now, timed: None },
             delay: link.delay.time,
             delay_origin: link.delay.origin,
             rate: link.rate,

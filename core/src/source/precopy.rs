@@ -54,7 +54,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
 
     fn ping(&mut self, now: At, mut s: Precopy, out: &mut Actions<SourceAction>) {
         s.ping.number = s.ping.number.wrapping_add(1);
-        s.ping.sent = Some(now);
+        // A later one would never be timed where the round trip is longer than the pause.
+        s.ping.timed = s.ping.timed.or(Some((s.ping.number, now)));
         s.ping.next = now.plus(self.config.cadence.ping);
         push(out, SourceAction::Send(s.attempt.envelope(), ToDestination::Ping(s.ping.number)));
         self.state = State::Precopy(s);
@@ -87,15 +88,12 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         s.heard = now;
         match echo {
             Echo::Ping(number) => {
-                if let Some(sent) = s.ping.sent.filter(|_| number == s.ping.number) {
-                    s.ping.sent = None;
-                    // The whole round trip stands for one way, the worst of late is remembered
-                    // and fades by an eighth a sample: one stolen slice must not forbid for ever.
-                    let sample = now.since(sent);
-                    let faded = s.delay.minus(s.delay.part(8));
-                    s.delay =
-                        if s.delay_origin == Origin::Learned { sample.or_longer(faded) } else { sample };
-                    s.delay_origin = Origin::Learned;
+                if let Some((timed, sent)) = s.ping.timed.filter(|(timed, _)| number >= *timed) {
+                    s.ping.timed = None;
+                    // The echo of a later one only says that the timed one's is lost.
+                    if number == timed {
+                        s.took(now.since(sent));
+                    }
                 }
                 self.state = State::Precopy(s);
             }
@@ -152,5 +150,16 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 self.state = State::Precopy(s);
             }
         }
+    }
+}
+
+impl Precopy {
+    /// The whole round trip stands for one way. The worst of late is remembered and fades by
+    /// an eighth a sample: one stolen slice must not forbid for ever.
+    fn took(&mut self, round_trip: Ns) {
+        let faded = self.delay.minus(self.delay.part(8));
+        self.delay =
+            if self.delay_origin == Origin::Learned { round_trip.or_longer(faded) } else { round_trip };
+        self.delay_origin = Origin::Learned;
     }
 }

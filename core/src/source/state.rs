@@ -121,12 +121,15 @@ pub(super) struct Precopy {
     pub resting: Option<At>,
 }
 
-/// One ping at a time, so that each echo has one send time.
+/// Pings go out at their pace whatever is under way, since they also show that the source
+/// lives; one of them at a time is timed, however long its echo takes.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Ping {
+    /// Of the latest ping.
     pub number: u32,
     pub next: At,
-    pub sent: Option<At>,
+    /// The ping that is timed: its number, and when it was sent.
+    pub timed: Option<(u32, At)>,
 }
 
 /// Which part of the stop is under way.
@@ -338,7 +341,7 @@ impl State {
             }
             Self::Precopy(s) => {
                 [&mut s.began, &mut s.heard, &mut s.since, &mut s.ping.next].into_iter().for_each(&visit);
-                s.ping.sent.iter_mut().for_each(&visit);
+                s.ping.timed.iter_mut().for_each(|(_, sent)| visit(sent));
                 s.resting.iter_mut().for_each(visit);
             }
             Self::Stopping(s) => {
