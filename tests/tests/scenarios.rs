@@ -180,7 +180,9 @@ fn cancel_before_go_takes_effect_at_once() {
         pair.run(ms(2_000));
         pair.runs_on(Side::Source);
         assert!(!pair.said_go(), "{state}");
-        assert_eq!(pair.ended().map(|e| e.ending), Some(Ending::Aborted(Reason::Cancelled)), "{state}");
+        // An attempt that is being undone has its own reason already.
+        let reason = if state == "RollingBack" { Reason::PortFailed } else { Reason::Cancelled };
+        assert_eq!(pair.ended().map(|e| e.ending), Some(Ending::Aborted(reason)), "{state}");
         assert_eq!(state_of(pair.source.alive()), "Idle");
     }
 }
@@ -476,6 +478,33 @@ fn fin_arrives_after_a_broken_link() {
     pair.run(ms(100));
     pair.runs_on(Side::Destination);
     assert!(pair.destination.alive().finished(), "{}", pair.tail());
+}
+
+/// [SW-38]: after `Go` a cancel is a request, but it says that the guest is to stay: if the
+/// destination refuses, no further attempt begins.
+#[test]
+fn a_cancel_at_any_time_is_followed_by_no_attempt() {
+    for state in ["Precopy", "Stopping", "Saving", "Sealed", "GoSent", "InDoubt", "RollingBack", "Parting"] {
+        let mut pair = Pair::new(Shape::DEVICES);
+        match state {
+            "GoSent" | "InDoubt" => pair.network.rule(Word::Go, Way::Lost, ALWAYS),
+            "RollingBack" | "Parting" => pair.source.fail(On::LastPages, Ends::Failed),
+            _ => {}
+        }
+        pair.begin();
+        if state == "InDoubt" {
+            pair.until_source("GoSent");
+            pair.cut();
+        }
+        pair.until_source(state);
+        pair.source(SourceEvent::Cancel);
+        pair.mend();
+        pair.run(ms(2_000));
+        pair.runs_on(Side::Source);
+        let attempts = pair.notes.iter().filter(|note| matches!(note, Note::Began(_))).count();
+        assert_eq!(attempts, 1, "{state}\n{}", pair.tail());
+        assert!(pair.notes.contains(&Note::Finished), "{state}");
+    }
 }
 
 /// [SW-10]: where the round trip is longer than the pause between pings, it is known all the same.

@@ -20,6 +20,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 // A new run: its attempts and its blackout are counted anew.
                 self.ended.clear();
                 self.blackout = Ns::ZERO;
+                self.stays = false;
                 self.state = State::Idle { next: Some(now) };
             }
             State::Idle { next: Some(_) }
@@ -281,7 +282,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         let retry = self.config.retry;
         let tried = self.ended.len();
         let affordable = self.blackout.plus(self.config.limits.hard()) <= retry.blackout_budget;
-        if verdict.reason.retryable() && tried < usize::from(retry.attempts) && affordable {
+        if !self.stays && verdict.reason.retryable() && tried < usize::from(retry.attempts) && affordable {
             // Doubles after each attempt; 2^20 back-offs are beyond any run.
             let doublings = tried.saturating_sub(1).min(20) as u32;
             let wait = retry.backoff.times(1 << doublings);

@@ -44,6 +44,8 @@ pub struct Source<const V: usize = 4, const D: usize = 8, const N: usize = 8> {
     warm: bool,
     ended: Vec<Ended, N>,
     blackout: Ns,
+    /// No further attempt begins by itself: the operator wants the guest to stay.
+    stays: bool,
     state: State,
 }
 
@@ -90,6 +92,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             warm: false,
             ended: Vec::new(),
             blackout: Ns::ZERO,
+            stays: false,
             state: State::Idle { next: None },
         })
     }
@@ -299,6 +302,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
 
     // [SW-38]
     fn on_cancel(&mut self, now: At, out: &mut Actions<SourceAction>) {
+        self.stays = true;
         match self.state {
             State::Idle { next: Some(_) } => {
                 self.state = State::Idle { next: None };
@@ -317,14 +321,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 self.abort(now, Reason::Cancelled, None, out);
             }
             // The guest runs again in a moment anyway; no further attempt begins.
-            State::RollingBack(mut s) => {
-                s.verdict.reason = Reason::Cancelled;
-                self.state = State::RollingBack(s);
-            }
-            State::Parting(mut s) => {
-                s.verdict.reason = Reason::Cancelled;
-                self.state = State::Parting(s);
-            }
+            State::RollingBack(_) | State::Parting(_) => {}
             // After Go a cancel is a request: the destination's Refused would let the guest stay (H21).
             State::GoSent(s) => self.request_abort(s.blackout.attempt, out),
             State::InDoubt(s) => self.request_abort(s.blackout.attempt, out),

@@ -44,6 +44,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             warm: false,
             ended: Vec::new(),
             blackout: Ns::ZERO,
+            stays: false,
             state: State::Idle { next: None },
         };
         let mut out = Actions::new();
