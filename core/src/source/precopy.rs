@@ -58,7 +58,16 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         s.ping.timed = s.ping.timed.or(Some((s.ping.number, now)));
         s.ping.next = now.plus(self.config.cadence.ping);
         push(out, SourceAction::Send(s.attempt.envelope(), ToDestination::Ping(s.ping.number)));
+        // It, or its echo, may be lost: nothing else would end the round.
+        if let Some(pass) = s.pass {
+            self.round_end(&s, pass, out);
+        }
         self.state = State::Precopy(s);
+    }
+
+    fn round_end(&self, s: &Precopy, pass: Pass, out: &mut Actions<SourceAction>) {
+        let end = ToDestination::RoundEnd { round: s.round, chunks: pass.chunks };
+        push(out, SourceAction::Send(s.attempt.envelope(), end));
     }
 
     /// A round is on the wire; the destination says when it has arrived.
@@ -69,8 +78,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
         s.pass = Some(pass);
         self.state = State::Precopy(s);
-        let end = ToDestination::RoundEnd { round: s.round, chunks: pass.chunks };
-        push(out, SourceAction::Send(s.attempt.envelope(), end));
+        self.round_end(&s, pass, out);
         push(out, SourceAction::Note(Note::Round { number: s.round, sent: pass.sent, dirty: pass.dirty }));
     }
 
