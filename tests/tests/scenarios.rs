@@ -480,6 +480,33 @@ fn fin_arrives_after_a_broken_link() {
     assert!(pair.destination.alive().finished(), "{}", pair.tail());
 }
 
+/// [SW-10]: a round's end, or its echo, is lost: it is said again, and does not cost the pre-copy limit.
+#[test]
+fn a_lost_end_of_a_round_is_said_again() {
+    for lost in [Word::RoundEnd, Word::Pong] {
+        let mut pair = Pair::new(Shape::PLAIN);
+        pair.network.rule(lost, Way::Lost, 2);
+        pair.begin();
+        pair.run(ms(500));
+        pair.runs_on(Side::Destination);
+    }
+}
+
+/// [SW-25]: a guest that goes on without a device is not stopped again by itself.
+#[test]
+fn no_attempt_follows_a_lost_device() {
+    for fate in [Fate::Stuck, Fate::After(ms(1), Ends::Failed)] {
+        let mut pair = Pair::new(Shape::DEVICES);
+        pair.source.rule(On::Port(Port::Device(1), Op::Rollback), fate, ALWAYS);
+        pair.source.fail(On::LastPages, Ends::Failed);
+        pair.begin();
+        pair.run(ms(2_000));
+        pair.runs_on(Side::Source);
+        let attempts = pair.notes.iter().filter(|note| matches!(note, Note::Began(_))).count();
+        assert_eq!(attempts, 1, "{}", pair.tail());
+    }
+}
+
 /// [SW-38]: after `Go` a cancel is a request, but it says that the guest is to stay: if the
 /// destination refuses, no further attempt begins.
 #[test]

@@ -44,7 +44,8 @@ pub struct Source<const V: usize = 4, const D: usize = 8, const N: usize = 8> {
     warm: bool,
     ended: Vec<Ended, N>,
     blackout: Ns,
-    /// No further attempt begins by itself: the operator wants the guest to stay.
+    /// No further attempt begins by itself: the operator wants the guest to stay, or has a
+    /// lost device to look after.
     stays: bool,
     state: State,
 }

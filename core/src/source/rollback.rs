@@ -116,6 +116,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             // The guest goes on without a lost device, unless it is to be held for it: then the
             // device is asked again, for as long as it takes.
             if done || !self.config.hold_on_lost_device {
+                self.stays |= !done;
                 s.devices = s.devices.without(one);
             } else {
                 s.again = Some(now.plus(self.config.cadence.again));
@@ -190,6 +191,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub(super) fn rollback_time(&mut self, now: At, mut s: RollingBack, out: &mut Actions<SourceAction>) {
         if !s.vcpus_asked && !self.config.hold_on_lost_device && now >= self.vcpus_by(&s) {
             push(out, SourceAction::Note(Note::DeviceLost(s.devices)));
+            // It would be asked to stop next time, and end that attempt at the guest's expense.
+            self.stays = true;
             s.devices = PortSet::EMPTY;
             self.roll_on(now, s, out);
         } else if s.again.is_some_and(|again| now >= again) {
