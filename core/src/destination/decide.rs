@@ -35,7 +35,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             State::Claiming(_) | State::Writing(_) | State::Resuming(_) | State::Superseding(_) => {}
             State::Running(s) => self.say_running(&s, out),
             State::Refusing(s) => self.say_refused(&s, out),
-            State::Lost { attempt } => {
+            State::Lost { attempt, .. } => {
                 push(out, DestinationAction::Send(attempt.envelope(), ToSource::Lost));
             }
             State::Idle => {}
@@ -216,7 +216,25 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         push(out, DestinationAction::Note(Note::Alarm(Alarm::ResumeFailed)));
     }
 
+    /// While a device is waited for: the latest instant at which vCPUs can still be run inside
+    /// the lease. None has executed then, so a device that does not come back is not waited for
+    /// any longer.
+    fn vcpus_by(&self, s: &Resuming) -> Option<At> {
+        let vcpus = self.config.contracts.slowest(s.vcpus, Op::Resume);
+        (!s.forward && !s.devices.is_empty()).then(|| s.deciding.lease_end.minus(vcpus))
+    }
+
+    pub(super) fn resuming_deadline(&self, s: &Resuming) -> Option<At> {
+        self.vcpus_by(s).map(At::just_after).or(s.again)
+    }
+
+    // [SW-52]
     pub(super) fn resuming_time(&mut self, now: At, mut s: Resuming, out: &mut Actions<DestinationAction>) {
+        if self.vcpus_by(&s).is_some_and(|by| now > by) {
+            let stuck = s.devices.first();
+            let offender = stuck.map(|port| Blame { side: Side::Destination, port, phase: Phase::Resume });
+            return self.supersede(s.deciding, Refusal::TooLate, offender, out);
+        }
         if s.again.is_some_and(|at| now >= at) {
             s.again = None;
             self.state = State::Resuming(s);

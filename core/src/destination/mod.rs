@@ -132,7 +132,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             State::Verifying(s) => Some(s.told.limit_at.just_after()),
             State::Settling(s) => Some(s.told.limit_at.just_after()),
             State::Ready(s) => Some(self.decide_by(s.lease_end).just_after().or_earlier(s.again)),
-            State::Resuming(s) => s.again,
+            State::Resuming(s) => self.resuming_deadline(&s),
             State::Superseding(s) => s.again,
             State::Running(s) => s.again,
             State::Claiming(s) => Some(self.claimed_by(&s).just_after()),
