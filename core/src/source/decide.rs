@@ -228,6 +228,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 self.state = State::RollingBack(s);
             }
             State::Parting(s) => self.part(now, s, offender, out),
+            // The fence is not needed any more, and its record may take for ever.
+            State::Fencing(s) if s.held.is_none() && s.doubt.blackout.attempt.peer == envelope.peer => {
+                self.roll_back_decided(now, s.doubt, Reason::Refused(refusal), offender, out);
+            }
             State::Idle { .. }
             | State::Opening { .. }
             | State::GoSent(_)
