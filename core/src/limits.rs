@@ -37,8 +37,8 @@ pub const FRAME_HEADER: usize = 8;
 /// The largest control frame.
 pub const FRAME_MAX: usize = FRAME_HEADER + MESSAGE_MAX;
 
-/// Messages a driver holds for a link that takes none at the moment. The machines send
-/// at most two messages a step and wait for an answer after each.
+/// Messages a driver holds for a link that takes none at the moment. What finds no room is
+/// lost as if on the wire: whatever an answer is awaited to is said again.
 pub const OUTBOX_MAX: usize = 8;
 /// Records a driver holds for a journal that is busy: one a decision, and at most
 /// MayGo, Fenced, Committed and Aborted of one attempt.

@@ -5,7 +5,7 @@
 
 use switchover_core::action::{DestinationAction, SourceAction};
 use switchover_core::event::{DestinationEvent, Outcome, SourceEvent};
-use switchover_core::id::{GuestInstance, Incarnation};
+use switchover_core::id::{AttemptId, GuestInstance, Incarnation, JournalId};
 use switchover_core::journal::{DestinationGuest, DestinationJournal, SourceGuest, SourceJournal};
 use switchover_core::port::{Op, Port};
 use switchover_core::wire::message::{Envelope, ToDestination, ToSource};
@@ -192,7 +192,8 @@ fn a_destination_does_what_record_and_guest_say() {
                     // A paused guest that no record names is dropped; nothing that runs ever is.
                     let paused = matches!(guest, DestinationGuest::Paused(_));
                     assert_eq!(has(&words, "Unload"), paused && state != "Resuming", "{what}");
-                    assert_eq!(has(&words, "yield#3"), claiming.is_some(), "{what}");
+                    // What is recorded as running is never given away.
+                    assert_eq!(has(&words, "yield#3"), claiming.is_some() && named.is_none(), "{what}");
                 }
             }
         }
@@ -283,4 +284,42 @@ fn rolling_forward_is_tried_until_it_works() {
             }
         }
     }
+}
+
+/// B20 [SW-41] [SW-60]: a lost attempt ends when its source begins another, and what was found goes first.
+#[test]
+fn a_lost_attempt_gives_way_to_the_next_of_its_source() {
+    let journal = DestinationJournal {
+        identity: DESTINATION,
+        running: Some((attempt(1), GUEST)),
+        ..DestinationJournal::default()
+    };
+    let said = |id| {
+        let of = Envelope { attempt: id, ..Envelope::default() };
+        DestinationEvent::Message(of, ToDestination::Hello(hello(Shape::FULL)))
+    };
+    let stranger = AttemptId { journal: JournalId(0x77), counter: 9 };
+    for guest in [DestinationGuest::Paused(OTHER), DestinationGuest::Gone] {
+        let (mut d, _) = destination(Shape::FULL, journal, guest);
+        d.step(said(stranger));
+        assert!(has(&d.words(), "-> Refused(Busy"), "{:?}", d.words());
+        d.step(said(attempt(2)));
+        assert!(has(&d.words(), "write Finished#1") && has(&d.words(), "Unload"), "{:?}", d.words());
+        d.step(said(attempt(2)));
+        assert!(d.words().is_empty() && d.state() == "Refusing", "{:?}", d.words());
+        d.ports(Op::Unload, |all| all);
+        // Held back since before the restart: it ran, or was to run, and never will again.
+        d.step(said(attempt(1)));
+        assert!(has(&d.words(), "-> Refused(Old"), "{:?}", d.words());
+        d.step(said(attempt(2)));
+        assert_eq!(d.state(), "Loading");
+    }
+    // A guest that runs in its place stays there.
+    let (mut d, _) = destination(Shape::FULL, journal, DestinationGuest::Running(OTHER));
+    d.step(said(attempt(2)));
+    assert!(has(&d.words(), "-> Refused(Busy"), "{:?}", d.words());
+    d.hear(ToDestination::Fin);
+    assert_eq!((d.state().as_str(), d.words()), ("Running", vec!["write Finished#1".to_string()]));
+    d.step(said(attempt(3)));
+    assert!(has(&d.words(), "-> Refused(Busy"), "{:?}", d.words());
 }

@@ -1,5 +1,5 @@
 //! Switchovers from beginning to end between two real machines, and the holes that were found while building
-//! (B1..B11 in `docs/PROTOCOL.md`).
+//! (B1..B20 in `docs/PROTOCOL.md`).
 //!
 //! The traps of the model are in `traps.rs`; what a host adds is not tested here.
 
@@ -8,7 +8,7 @@ use switchover_core::event::{DestinationEvent, Outcome, Owner, SourceEvent};
 use switchover_core::id::{AttemptId, JournalId};
 use switchover_core::journal::RecordKind;
 use switchover_core::outcome::{Ending, Reason};
-use switchover_core::port::{Op, Port, Side};
+use switchover_core::port::{Op, Phase, Port, Side};
 use switchover_core::time::Ns;
 use switchover_core::wire::message::{Envelope, Refusal, ToDestination, ToSource};
 use switchover_tests::machines::build::{CADENCE, destination};
@@ -480,7 +480,66 @@ fn fin_arrives_after_a_broken_link() {
     assert!(pair.destination.alive().finished(), "{}", pair.tail());
 }
 
-/// [SW-10]: a round's end, or its echo, is lost: it is said again, and does not cost the pre-copy limit.
+/// B18 [SW-52]: a device that never comes back in the resume keeps nobody waiting: no vCPU has executed.
+#[test]
+fn a_device_stuck_in_its_resume_is_named_and_the_guest_goes_on_at_the_source() {
+    let mut pair = Pair::new(Shape::FULL);
+    pair.destination.rule(On::Port(Port::Device(1), Op::Resume), Fate::Stuck, ALWAYS);
+    pair.begin();
+    assert!(pair.until(|pair| pair.ended().is_some()), "{}", pair.tail());
+    pair.runs_on(Side::Source);
+    let ended = pair.ended().expect("it ended");
+    assert_eq!(ended.ending, Ending::Aborted(Reason::Refused(Refusal::TooLate)));
+    assert_eq!(ended.offender.map(|blame| (blame.port, blame.phase)), Some((Port::Device(1), Phase::Resume)));
+    assert!(!pair.doubted() || pair.blackout() <= pair.hard_limit(), "{}", pair.tail());
+}
+
+/// B19 [SW-56]: a claim that is still to be yielded is not forgotten over the next attempt's.
+#[test]
+fn nothing_is_taken_up_before_a_claim_is_yielded() {
+    let mut d = LoneDestination::idle(Shape::ARBITER).gone();
+    d.step(DestinationEvent::NotClaimed(attempt(1)));
+    assert!(has(&d.words(), "yield#1"), "{:?}", d.words());
+    d.ports(Op::Unload, |all| all);
+    assert_eq!(d.state(), "Idle");
+    let other = AttemptId { journal: JournalId(0x77), counter: 1 };
+    let said = Envelope { attempt: other, ..Envelope::default() };
+    let said = DestinationEvent::Message(said, ToDestination::Hello(hello(Shape::ARBITER)));
+    d.step(said);
+    assert_eq!((d.state().as_str(), d.words()), ("Idle", vec![]));
+    d.step(DestinationEvent::Yielded(attempt(1)));
+    d.step(said);
+    assert_eq!(d.state(), "Loading");
+}
+
+/// [SW-14] [SW-7]: a source that says its Hello again lives.
+#[test]
+fn a_repeated_hello_is_a_sign_of_life() {
+    let mut d = LoneDestination::idle(Shape::PLAIN).loading();
+    let said = Envelope { attempt: attempt(1), ..Envelope::default() };
+    for _ in 0..10 {
+        d.pass(ms(100));
+        d.step(DestinationEvent::Message(said, ToDestination::Hello(hello(Shape::PLAIN))));
+        assert!(has(&d.words(), "-> Welcome"), "{:?}", d.words());
+    }
+}
+
+/// [SW-30]: a refusal makes the fence unnecessary, whose record may take for ever.
+#[test]
+fn a_refusal_ends_a_fence_that_is_being_written() {
+    let mut s = LoneSource::idle(Shape::PLAIN).fencing();
+    s.hear(ToSource::Refused { reason: Refusal::NoRecord, offender: None });
+    assert_eq!(s.state(), "RollingBack");
+    s.written(RecordKind::Fenced);
+    assert_eq!(s.state(), "RollingBack");
+    // What is said to be lost there may have run: then the operator's word is all there is.
+    let mut s = LoneSource::idle(Shape::PLAIN).held();
+    s.step(SourceEvent::Fence);
+    s.hear(ToSource::Refused { reason: Refusal::NoRecord, offender: None });
+    assert_eq!(s.state(), "Fencing");
+}
+
+/// B17 [SW-10]: a round's end, or its echo, is lost: it is said again, and does not cost the pre-copy limit.
 #[test]
 fn a_lost_end_of_a_round_is_said_again() {
     for lost in [Word::RoundEnd, Word::Pong] {
@@ -507,7 +566,7 @@ fn no_attempt_follows_a_lost_device() {
     }
 }
 
-/// [SW-38]: after `Go` a cancel is a request, but it says that the guest is to stay: if the
+/// B16 [SW-38]: after `Go` a cancel is a request, but it says that the guest is to stay: if the
 /// destination refuses, no further attempt begins.
 #[test]
 fn a_cancel_at_any_time_is_followed_by_no_attempt() {
@@ -534,7 +593,7 @@ fn a_cancel_at_any_time_is_followed_by_no_attempt() {
     }
 }
 
-/// [SW-10]: where the round trip is longer than the pause between pings, it is known all the same.
+/// B15 [SW-10]: where the round trip is longer than the pause between pings, it is known all the same.
 #[test]
 fn a_round_trip_longer_than_the_pause_between_pings_is_learned() {
     let mut pair = Pair::new(Shape::PLAIN);

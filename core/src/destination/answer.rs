@@ -23,7 +23,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             State::Superseding(s) => self.say_pending(now, s.attempt, s.lease_end, out),
             State::Running(s) => self.say_running(&s, out),
             State::Refusing(s) => self.say_refused(&s, out),
-            State::Lost { attempt } => {
+            State::Lost { attempt, .. } => {
                 push(out, DestinationAction::Send(attempt.envelope(), ToSource::Lost));
             }
             State::Idle => {}
@@ -69,10 +69,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                 push(out, DestinationAction::Write(self.record(RecordKind::Finished, s.attempt.id)));
                 push(out, DestinationAction::Note(Note::Finished));
             }
-            State::Lost { attempt } => {
-                self.state = State::Idle;
-                push(out, DestinationAction::Write(self.record(RecordKind::Finished, attempt.id)));
-            }
+            State::Lost { attempt, occupied } => self.forget_lost(attempt, occupied, out),
             State::Idle
             | State::Loading(_)
             | State::Verifying(_)
@@ -84,6 +81,23 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             | State::Superseding(_)
             | State::Running(_)
             | State::Refusing(_) => {}
+        }
+    }
+
+    /// Nobody will ask about a lost attempt any more. What the restart found here is gone before
+    /// anything is taken up, and a guest that runs stays in its place.
+    pub(super) fn forget_lost(
+        &mut self,
+        attempt: Attempt,
+        occupied: bool,
+        out: &mut Actions<DestinationAction>,
+    ) {
+        self.claimed = None;
+        push(out, DestinationAction::Write(self.record(RecordKind::Finished, attempt.id)));
+        if occupied {
+            self.keep_found();
+        } else {
+            self.unload_found(out);
         }
     }
 

@@ -25,6 +25,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             // Said again because Welcome was slow or lost. Refusing now could contradict a
             // decision; before one, the Welcome is simply said again (\[SW-7\]).
             State::Loading(s) if current == Some(id) => {
+                self.heard(now);
                 if s.told.is_none() {
                     self.welcome(&s.attempt, s.warm, out);
                 }
@@ -59,6 +60,11 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             {
                 self.refuse_undecided(now, Refusal::Superseded, None, out);
             }
+            // A source begins no attempt while an older one is open: its guest runs there, by its
+            // operator's word, and nobody waits for this answer any more.
+            State::Lost { attempt, occupied: false } if same_source && newer => {
+                self.forget_lost(attempt, false, out);
+            }
             State::Loading(_)
             | State::Verifying(_)
             | State::Settling(_)
@@ -76,6 +82,11 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     fn take_up(&mut self, now: At, id: AttemptId, hello: Hello, out: &mut Actions<DestinationAction>) {
         if let Err(refusal) = self.admit(id, &hello) {
             return self.turn_away(id, refusal, out);
+        }
+        // A claim of its own would take the place of one that is still to be yielded; the source
+        // says its Hello again.
+        if self.config.arbiter.is_some() && self.claimed.is_some() {
+            return;
         }
         if !self.raise_floor(id) {
             return self.turn_away(id, Refusal::Busy, out);

@@ -37,8 +37,10 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         config.check()?;
         // A record means that the claim was made: if it comes to a refusal after all, it is yielded then.
         let decided = journal.running.filter(|_| config.arbiter.is_some());
+        // A claim for an attempt that is recorded as running is never yielded.
         let claimed = journal
             .claiming
+            .filter(|claiming| journal.running.is_none_or(|(running, _)| running != *claiming))
             .map(|attempt| Claim { attempt, give: Some(now) })
             .or(decided.map(|(attempt, _)| Claim { attempt, give: None }));
         let mut machine = Self {
@@ -52,12 +54,15 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             state: State::Idle,
         };
         let mut out = Actions::new();
-        let running =
-            |attempt, again| State::Running(Running { attempt, measured: Measured::default(), again });
+        if let Some((id, _)) = journal.running {
+            // Its Hello may still be under way; once forgotten, it is not to be taken up again.
+            let _known = machine.raise_floor(id);
+        }
         match (journal.running, guest) {
             (Some((id, named)), DestinationGuest::Running(found)) if found == named => {
                 let attempt = machine.found(id);
-                machine.state = running(attempt, Some(now));
+                let measured = Measured::default();
+                machine.state = State::Running(Running { attempt, measured, again: Some(now) });
             }
             (Some((id, named)), DestinationGuest::Paused(found)) if found == named => {
                 let attempt = machine.found(id);
@@ -69,29 +74,36 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                 Some((id, _)),
                 DestinationGuest::Running(_) | DestinationGuest::Paused(_) | DestinationGuest::Gone,
             ) => {
-                machine.state = State::Lost { attempt: machine.found(id) };
+                let occupied = matches!(guest, DestinationGuest::Running(_));
+                machine.state = State::Lost { attempt: machine.found(id), occupied };
                 if matches!(guest, DestinationGuest::Paused(_)) {
                     machine.unload(&mut out);
                 }
             }
             (None, DestinationGuest::Running(_)) => {
-                machine.state = running(machine.found(AttemptId::default()), None);
+                machine.keep_found();
             }
-            (None, DestinationGuest::Paused(_)) => {
-                let pending = machine.config.contracts.ports();
-                machine.state = State::Refusing(Refusing {
-                    attempt: machine.found(AttemptId::default()),
-                    reason: Refusal::NoRecord,
-                    offender: None,
-                    pending,
-                });
-                machine.unload(&mut out);
-            }
+            (None, DestinationGuest::Paused(_)) => machine.unload_found(&mut out),
             (None, DestinationGuest::Gone) => {}
         }
         machine.give_time(now, &mut out);
         let deadline = machine.deadline();
         Ok((machine, Step { actions: out, deadline }))
+    }
+
+    /// A guest runs here under no attempt that anybody may ask about.
+    pub(super) fn keep_found(&mut self) {
+        let attempt = self.found(AttemptId::default());
+        self.state = State::Running(Running { attempt, measured: Measured::default(), again: None });
+    }
+
+    /// What is loaded belongs to no attempt: nothing is taken up before it is gone.
+    pub(super) fn unload_found(&mut self, out: &mut Actions<DestinationAction>) {
+        let attempt = self.found(AttemptId::default());
+        let pending = self.config.contracts.ports();
+        self.state =
+            State::Refusing(Refusing { attempt, reason: Refusal::NoRecord, offender: None, pending });
+        self.unload(out);
     }
 
     /// What is found loaded belongs to nobody.

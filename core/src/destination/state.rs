@@ -169,6 +169,8 @@ pub(super) enum State {
     /// It was to run here, and is gone.
     Lost {
         attempt: Attempt,
+        /// Another guest runs in its place.
+        occupied: bool,
     },
 }
 
@@ -186,7 +188,7 @@ impl State {
             Self::Superseding(s) => Some(s.attempt),
             Self::Running(s) => Some(s.attempt),
             Self::Refusing(s) => Some(s.attempt),
-            Self::Lost { attempt } => Some(*attempt),
+            Self::Lost { attempt, .. } => Some(*attempt),
         }
     }
 
