@@ -36,6 +36,8 @@ pub struct Judge {
     destination: PortSet,
     /// The state of which some vCPU has executed on the destination.
     executed: Option<u32>,
+    /// The same, whatever was fenced since.
+    ran: Option<u32>,
     refused: BTreeSet<AttemptId>,
     /// Blackouts, oldest first.
     pub spans: Vec<Span>,
@@ -55,6 +57,7 @@ impl Judge {
             verified: 0,
             destination: PortSet::EMPTY,
             executed: None,
+            ran: None,
             refused: BTreeSet::new(),
             spans: Vec::new(),
             violations: Vec::new(),
@@ -150,7 +153,8 @@ impl Judge {
 
     /// The source's copy is destroyed by its agent.
     pub fn released(&mut self) {
-        let ran = self.executed == Some(self.generation);
+        // A fence that was lost with its process before it was durable is as if not said: Running still counts.
+        let ran = self.ran == Some(self.generation);
         self.check(ran, "the source destroys the only copy: the destination has not run it");
         self.source_copy = false;
     }
@@ -199,6 +203,7 @@ impl Judge {
                 let open = !self.refused.contains(&attempt);
                 self.check(open, "the destination runs an attempt that it had refused");
                 self.executed = Some(generation);
+                self.ran = Some(generation);
             }
         }
         self.destination = self.destination.with(PortSet::one(port));
