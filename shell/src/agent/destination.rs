@@ -151,6 +151,7 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
             Destination::new(setup.config, identity, setup.incarnation).map_err(StartError::Config)?;
         let caller = Caller::Destination(setup.served);
         let link = ControlLink::new(self.reactor.registry()?, LINK, setup.arrivals, caller, memory.bulk());
+        let bulk = memory.bulk();
         let (sender, notes) = notes();
         let tap = DestinationTap { notes: sender, injection: injection.clone(), log: setup.log };
         let ports = DestinationPorts {
@@ -176,7 +177,7 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
             ran.map(|()| machine.driver.machine().config().contracts.clone())
         })?;
         let scheduling = told.recv().map_err(|_| gone())?;
-        Ok(DestinationAgent { commands, notes, standing, scheduling, thread })
+        Ok(DestinationAgent { commands, notes, standing, bulk, scheduling, thread })
     }
 }
 
@@ -185,6 +186,7 @@ pub struct DestinationAgent<P: Vcpus, E: Device> {
     commands: Commands<DestinationMachine<P, E>>,
     notes: NoteReceiver,
     standing: StandingCell,
+    bulk: DestinationBulk,
     scheduling: Scheduling,
     thread: JoinHandle<io::Result<DestinationContracts<VCPU_PORTS, DEVICES>>>,
 }
@@ -203,6 +205,11 @@ impl<P: Vcpus, E: Device> DestinationAgent<P, E> {
     /// Where the guest is.
     pub fn standing(&self) -> &StandingCell {
         &self.standing
+    }
+
+    /// Bytes of memory and state that came over all bulk connections, framing included.
+    pub fn received(&self) -> u64 {
+        self.bulk.counters().snapshot().bytes
     }
 
     /// What the host permitted the real-time thread.

@@ -40,6 +40,11 @@ pub struct DestinationBulk {
 }
 
 impl DestinationBulk {
+    /// What came so far.
+    pub fn counters(&self) -> &Counters {
+        self.receiver.counters()
+    }
+
     fn current(&self) -> Option<Arc<Intake>> {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -246,9 +246,13 @@ impl Run {
                 name.set(&guest_name(introduction.name));
             }
         }
+        self.ledger.received(self.agent.received());
         self.ledger.note(noted);
         match noted.note {
-            Note::Runs => eprintln!("the guest runs here"),
+            Note::Runs => {
+                self.room.is_taken();
+                eprintln!("the guest runs here");
+            }
             Note::Finished => eprintln!("the source has let go of it"),
             Note::Alarm(alarm) => eprintln!("alarm: {alarm:?}; look at both hosts"),
             Note::Began(_) | Note::Stopping | Note::Go | Note::Ended(_) => {}
@@ -279,6 +283,7 @@ impl Run {
     fn end(self, exit: ExitCode) -> ExitCode {
         let Run { options, agent, mut checks, mut ledger, reporter, control, events, .. } = self;
         drop(control);
+        ledger.received(agent.received());
         while let Some(noted) = agent.notes().next() {
             ledger.note(&noted);
         }

@@ -30,6 +30,8 @@ pub struct Ledger {
     /// The attempt under way has not.
     open: bool,
     estimate: Option<(Ns, Ns)>,
+    /// Bytes that had come when the attempt before this one ended, and that have come by now: a destination's machine does not count them.
+    received: Option<(u64, u64)>,
     self_check_failures: Option<u64>,
 }
 
@@ -55,6 +57,7 @@ impl Ledger {
             ended: Vec::new(),
             open: false,
             estimate: None,
+            received: None,
             self_check_failures: None,
         }
     }
@@ -62,6 +65,11 @@ impl Ledger {
     /// The hard limit of the attempts to come.
     pub fn limit(&mut self, hard_limit: Duration) {
         self.hard_limit = Ns::new(crate::units::nanoseconds(hard_limit));
+    }
+
+    /// So many bytes have come so far, over all attempts.
+    pub fn received(&mut self, bytes: u64) {
+        self.received = Some((self.received.map_or(0, |(before, _)| before), bytes));
     }
 
     /// So many of the guest's own checks failed, as far as is seen here.
@@ -82,6 +90,7 @@ impl Ledger {
             let lost = self.recorder.current().ended.is_some_and(|ended| ended.ending == Ending::Lost);
             if !lost {
                 self.ended.push(self.attempt());
+                self.received = self.received.map(|(_, now)| (now, now));
                 self.open = false;
             }
         }
@@ -102,6 +111,9 @@ impl Ledger {
         record.scheduling = vec![self.scheduling.clone()];
         if let (Some(watch), Some(before)) = (&self.stolen, self.stolen_before) {
             record.stolen_ns = watch.so_far().since(before).get();
+        }
+        if let Some((before, now)) = self.received {
+            record.bytes = now - before;
         }
         if self.verify {
             record.verified = match (record.outcome, record.reason.as_deref()) {

@@ -44,6 +44,8 @@ struct State {
     made: Option<Introduction>,
     /// The last sources that came with it: the same guest may come again with other limits.
     known: VecDeque<Introduction>,
+    /// A guest runs in it.
+    taken: bool,
 }
 
 /// A source has come with the first guest: room is to be made for it.
@@ -74,6 +76,11 @@ impl Room {
         state.known.push_back(introduction.clone());
     }
 
+    /// A guest runs here: nobody else is let in. A source that is in doubt about it is not asked for its guest.
+    pub fn is_taken(&self) {
+        self.state().taken = true;
+    }
+
     /// What the source with that journal said when it came last.
     pub fn introduction_of(&self, journal: u64) -> Option<Introduction> {
         self.state().known.iter().rev().find(|known| known.name == journal).cloned()
@@ -83,6 +90,9 @@ impl Room {
     fn answer(&self, introduction: &Introduction) -> Option<Result<(), String>> {
         let mut state = self.state();
         let made = state.made.as_ref()?;
+        if state.taken {
+            return Some(Err("busy: a guest runs here already; take another destination".into()));
+        }
         // Not compared bit by bit: on the same host CPUID differs with the processor that was asked.
         let (room, guest) = (&made.kvm, &introduction.kvm);
         if let Err(mismatch) = room.covers(guest).and_then(|()| guest.covers(room)) {
@@ -237,6 +247,8 @@ mod tests {
         }
         assert_eq!(room.introduction_of(99).map(|known| known.name), Some(99));
         assert_eq!(room.introduction_of(1), None, "remembered no longer than it must");
+        room.is_taken();
+        assert!(refused(&guest(99, 2)).contains("take another destination"));
     }
 
     #[test]
