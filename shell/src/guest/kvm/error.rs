@@ -41,7 +41,9 @@ pub enum KvmError {
     #[error("cannot start a vCPU thread: {0}; raise the limit on threads (ulimit -u)")]
     Thread(io::Error),
     /// The heartbeat socket.
-    #[error("cannot send heartbeats to {to}: {cause}")]
+    #[error(
+        "cannot send heartbeats to {to}: {cause}; give --heartbeat an address that this host has a route to"
+    )]
     Heartbeat {
         /// Where to.
         to: String,

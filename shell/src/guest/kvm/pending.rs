@@ -1,6 +1,6 @@
 //! The answer to come of something asked of a vCPU: polled by an event loop, or waited for by a test.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 
 use super::error::VcpuError;
 
@@ -28,9 +28,14 @@ pub(super) fn pending<T>(vcpu: u8) -> (Pending<T>, Answer<T>) {
 }
 
 impl<T> Pending<T> {
-    /// Takes the answer if it is there; each is given once.
+    /// Takes the answer if it is there; each is given once. Does not wait: while it is being put there it is not there
+    /// yet, and whoever puts it tells the VMM's `notify` hook afterwards.
     pub fn poll(&self) -> Option<Result<T, VcpuError>> {
-        self.0.value.lock().unwrap_or_else(PoisonError::into_inner).take()
+        match self.0.value.try_lock() {
+            Ok(mut value) => value.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Blocks until the answer is there. Not for an event loop.

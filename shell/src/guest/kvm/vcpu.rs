@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -84,12 +84,39 @@ impl Shared {
     }
 
     fn ask(&self, request: Request) {
-        self.queue().push_back(request);
+        let queue = match self.queue.try_lock() {
+            Ok(queue) => queue,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                // The thread has it for an instant, but may have lost its processor in that: a loop that is about to stop
+                // it must not wait for its turn among all others. It is on its way into the guest at most, and the kick
+                // keeps it out.
+                if matches!(request, Request::Stop(_)) {
+                    self.kick.kick();
+                    self.hurry();
+                }
+                self.queue()
+            }
+        };
+        self.put(queue, request);
+    }
+
+    fn put(&self, mut queue: MutexGuard<'_, VecDeque<Request>>, request: Request) {
+        queue.push_back(request);
+        drop(queue);
         self.waiting.store(true, Ordering::SeqCst);
         self.came.notify_all();
         // The thread may be in the guest, or waiting, or between: the kick reaches it in the guest, the condition while
         // it waits.
         self.kick.kick();
+    }
+
+    /// See [`Vcpu::hurry`].
+    fn hurry(&self) {
+        if let (Some(priority), Some(tid)) = (self.urgent_priority, self.kick.tid()) {
+            // Where it is not permitted the stop is slower, not wrong.
+            let _ = set_realtime(tid, Some(priority));
+        }
     }
 
     /// Whether something is asked; cheap, for the vCPU's thread between two entries.
@@ -161,10 +188,7 @@ impl Vcpu {
     /// Puts its thread ahead of others: where they compete for the CPU it would wait its turn for milliseconds. Only
     /// after the kick: a guest in the real-time class that nobody has kicked may keep the kicker itself from the CPU.
     pub(super) fn hurry(&self) {
-        if let (Some(priority), Some(tid)) = (self.shared.urgent_priority, self.shared.kick.tid()) {
-            // Where it is not permitted the stop is slower, not wrong.
-            let _ = set_realtime(tid, Some(priority));
-        }
+        self.shared.hurry();
     }
 
     /// Lets it run, from where it stopped or from the state it loaded. An error means that it executed nothing, and
