@@ -98,8 +98,29 @@ pub enum DestinationAction {
     Note(Note),
 }
 
+impl SourceAction {
+    /// The note, if it is one.
+    pub const fn note(&self) -> Option<&Note> {
+        match self {
+            Self::Note(note) => Some(note),
+            _ => None,
+        }
+    }
+}
+
+impl DestinationAction {
+    /// The note, if it is one.
+    pub const fn note(&self) -> Option<&Note> {
+        match self {
+            Self::Note(note) => Some(note),
+            _ => None,
+        }
+    }
+}
+
 /// What a record is made from.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Note {
     /// An attempt began.
     Began(AttemptId),
@@ -167,6 +188,7 @@ pub enum Note {
 
 /// What cannot be.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Alarm {
     /// `Running` was read while the guest runs, or is about to run, here.
     RunsElsewhere,

@@ -14,6 +14,7 @@ use crate::units::{Bytes, BytesPerSecond};
 
 /// What is known of the link and the dirty set at the moment of the verdict.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Traffic {
     /// What is left to send once the guest stops.
     pub left: Bytes,
@@ -29,6 +30,7 @@ pub struct Traffic {
 
 /// The prediction, term by term; every time on the source's clock.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Verdict {
     /// Quiesce, vCPU stop, device stop.
     pub stop: Ns,
@@ -120,7 +122,8 @@ pub fn judge<const V: usize, const D: usize>(
     };
     let planned = inputs.schedule();
     // `go_by` is what the reserve leaves of the limit: no need to compute it twice.
-    let reserve = planned.map_or_else(|none| none.reserve, |schedule| inputs.hard_limit.minus(schedule.go_by));
+    let reserve =
+        planned.map_or_else(|none| none.reserve, |schedule| inputs.hard_limit.minus(schedule.go_by));
     let schedule = planned.ok();
     let there_and_back = traffic.delay.times(2);
     let mut verdict = Verdict {

@@ -14,6 +14,7 @@ use crate::units::BytesPerSecond;
 
 /// Where a number comes from; printed with every verdict.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Origin {
     /// Somebody wrote it down.
     #[default]

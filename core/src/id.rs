@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The random identity of one journal, drawn when the journal is made.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct JournalId(pub u64);
 
 /// One run of a destination: a random nonce drawn at each start, echoed in every message.
@@ -16,6 +17,7 @@ pub struct Incarnation(pub u64);
 
 /// One try at switching over.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AttemptId {
     /// The source's journal.
     pub journal: JournalId,

@@ -9,6 +9,7 @@ use crate::wire::message::Refusal;
 
 /// What became of an attempt.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Ending {
     /// The guest runs on the destination; the source's copy is destroyed.
     Committed,
@@ -21,6 +22,7 @@ pub enum Ending {
 
 /// Why an attempt was aborted.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Reason {
     /// The operator wanted the guest to stay.
     Cancelled,
@@ -96,6 +98,7 @@ impl Reason {
 
 /// An attempt that has ended.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ended {
     /// Which.
     pub attempt: AttemptId,

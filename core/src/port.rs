@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One of the two hosts.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Side {
     /// The host that has the guest.
     Source,
@@ -13,6 +14,7 @@ pub enum Side {
 
 /// The phases of a switchover, in the order in which a committed one meets them.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Phase {
     /// Meeting: Hello and Welcome.
     Hello,
@@ -40,6 +42,7 @@ pub enum Phase {
 
 /// A part of a host that the core drives or waits for.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Port {
     /// A group of vCPUs that stop and run together.
     Vcpus(u8),
@@ -59,6 +62,7 @@ pub enum Port {
 
 /// Who used more than its contract when an attempt ended.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Blame {
     /// On which host.
     pub side: Side,
@@ -108,6 +112,7 @@ impl Op {
 ///
 /// The low [`crate::limits::VCPU_PORTS_MAX`] bits are vCPU ports, the rest devices.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortSet(u32);
 
 const VCPU_BITS: u32 = crate::limits::VCPU_PORTS_MAX as u32;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// A duration in nanoseconds.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ns(u64);
 
 impl Ns {

@@ -6,6 +6,7 @@ use crate::time::Ns;
 
 /// A number of bytes.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Bytes(u64);
 
 impl Bytes {
@@ -35,6 +36,7 @@ impl Bytes {
 
 /// A rate in bytes per second; never zero, so that a division by it is always defined.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BytesPerSecond(u64);
 
 const NS_PER_SECOND: u64 = 1_000_000_000;

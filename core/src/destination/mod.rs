@@ -19,6 +19,7 @@ use crate::action::{Actions, DestinationAction, Step};
 use crate::config::{ConfigError, DestinationConfig};
 use crate::contract::DestinationContracts;
 use crate::event::DestinationEvent;
+use crate::fmt::Watch;
 use crate::id::{AttemptId, Incarnation, JournalId};
 use crate::journal::RecordKind;
 use crate::port::Op;
@@ -95,6 +96,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     // [SW-78]
     pub fn step(&mut self, now: At, event: DestinationEvent) -> Step<DestinationAction> {
         let mut out = Actions::new();
+        let watch = Watch::begin("destination", || self.state.name());
         match event {
             DestinationEvent::Cancel => self.refuse_undecided(now, Refusal::Cancelled, None, &mut out),
             DestinationEvent::LinkUp => self.on_link_up(now, &mut out),
@@ -119,6 +121,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         }
         // Whatever happened, time has passed: a rule `now <= x` is judged after the input.
         self.on_time(now, &mut out);
+        watch.end(|| self.state.name(), out.iter().filter_map(DestinationAction::note));
         Step { actions: out, deadline: self.deadline() }
     }
 

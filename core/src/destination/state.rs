@@ -175,6 +175,24 @@ pub(super) enum State {
 }
 
 impl State {
+    /// Its name, for the log.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Loading(_) => "Loading",
+            Self::Verifying(_) => "Verifying",
+            Self::Settling(_) => "Settling",
+            Self::Ready(_) => "Ready",
+            Self::Claiming(_) => "Claiming",
+            Self::Writing(_) => "Writing",
+            Self::Resuming(_) => "Resuming",
+            Self::Superseding(_) => "Superseding",
+            Self::Running(_) => "Running",
+            Self::Refusing(_) => "Refusing",
+            Self::Lost { .. } => "Lost",
+        }
+    }
+
     /// The attempt that the state is about.
     pub(super) fn attempt(&self) -> Option<Attempt> {
         match self {

@@ -22,6 +22,7 @@ use crate::action::{Actions, Alarm, Note, SourceAction, Step};
 use crate::config::{ConfigError, SourceConfig};
 use crate::contract::{SourceContracts, SourceSums};
 use crate::event::SourceEvent;
+use crate::fmt::Watch;
 use crate::id::{AttemptId, JournalId};
 use crate::journal::RecordKind;
 use crate::outcome::{Ended, Reason};
@@ -103,6 +104,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     // [SW-78]
     pub fn step(&mut self, now: At, event: SourceEvent) -> Step<SourceAction> {
         let mut out = Actions::new();
+        let watch = Watch::begin("source", || self.state.name());
         match event {
             SourceEvent::Begin => self.on_begin(now, &mut out),
             SourceEvent::Cancel => self.on_cancel(now, &mut out),
@@ -129,6 +131,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
         // Whatever happened, time has passed: a rule `now <= x` is judged after the input.
         self.on_time(now, &mut out);
+        watch.end(|| self.state.name(), out.iter().filter_map(SourceAction::note));
         Step { actions: out, deadline: self.deadline() }
     }
 

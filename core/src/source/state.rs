@@ -309,6 +309,29 @@ pub(super) enum State {
 }
 
 impl State {
+    /// Its name, for the log.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle { .. } => "Idle",
+            Self::Opening { .. } => "Opening",
+            Self::Greeting { .. } => "Greeting",
+            Self::Precopy(_) => "Precopy",
+            Self::Stopping(_) => "Stopping",
+            Self::Saving(_) => "Saving",
+            Self::Sealing(_) => "Sealing",
+            Self::Sealed(_) => "Sealed",
+            Self::GoSent(_) => "GoSent",
+            Self::InDoubt(_) => "InDoubt",
+            Self::Fencing(_) => "Fencing",
+            Self::RollingBack(_) => "RollingBack",
+            Self::Parting(_) => "Parting",
+            Self::Committing(_) => "Committing",
+            Self::Releasing(_) => "Releasing",
+            Self::Committed { .. } => "Committed",
+            Self::Held { .. } => "Held",
+        }
+    }
+
     /// The attempt under way, if any.
     pub(super) fn id(&self) -> Option<AttemptId> {
         match self {

@@ -90,6 +90,7 @@ pub struct Measured {
 
 /// Why a destination will not run an attempt; always for good (\[SW-6\]).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refusal {
     /// Another attempt, or a guest that runs here already.
     Busy,
