@@ -1,18 +1,19 @@
 //! Holes that a review of the rules found, each played as its shortest scenario (B15 and later in `docs/PROTOCOL.md`).
 
 use switchover_core::action::Note;
+use switchover_core::contract::Term;
 use switchover_core::event::{DestinationEvent, SourceEvent};
 use switchover_core::id::{AttemptId, JournalId};
 use switchover_core::journal::RecordKind;
 use switchover_core::outcome::{Ending, Reason};
 use switchover_core::port::{Op, Phase, Port, Side};
 use switchover_core::wire::message::{Envelope, Refusal, ToDestination, ToSource};
-use switchover_tests::machines::build::CADENCE;
+use switchover_tests::machines::build::{CADENCE, destination};
 use switchover_tests::machines::host::{Ends, Fate, On};
 use switchover_tests::machines::lone::{LoneDestination, LoneSource, attempt, hello};
 use switchover_tests::machines::network::{Way, Word};
 use switchover_tests::machines::pair::Pair;
-use switchover_tests::machines::{Shape, ms};
+use switchover_tests::machines::{Shape, TestSource, ms, source_config};
 
 const ALWAYS: u32 = u32::MAX;
 
@@ -148,4 +149,16 @@ fn a_device_stuck_in_its_resume_is_named_and_the_guest_goes_on_at_the_source() {
     assert_eq!(ended.ending, Ending::Aborted(Reason::Refused(Refusal::TooLate)));
     assert_eq!(ended.offender.map(|blame| (blame.port, blame.phase)), Some((Port::Device(1), Phase::Resume)));
     assert!(!pair.doubted() || pair.blackout() <= pair.hard_limit(), "{}", pair.tail());
+}
+
+/// [SW-11]: a delay that an earlier attempt met is no reason to refuse the limit for good.
+#[test]
+fn a_learned_delay_makes_no_limit_too_small() {
+    let mut config = source_config(Shape::PLAIN);
+    config.contracts.link.delay = Term::learned(ms(90));
+    let machine = TestSource::new(config, attempt(0).journal, 0).expect("settings");
+    let mut pair = Pair::with(Shape::PLAIN, machine, destination(Shape::PLAIN), 0, 0);
+    pair.begin();
+    pair.run(ms(2_000));
+    pair.runs_on(Side::Destination);
 }

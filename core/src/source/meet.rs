@@ -4,6 +4,7 @@ use super::state::{Aborted, Attempt, Ping, Precopy, State};
 use super::{Link, Source, push};
 use crate::action::{Actions, Alarm, Note, SourceAction};
 use crate::admission::judge;
+use crate::contract::Origin;
 use crate::id::{AttemptId, GuestInstance, Incarnation, JournalId};
 use crate::journal::{Record, RecordKind};
 use crate::limits::{DURATION_MAX, VERSION};
@@ -212,8 +213,12 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             pass: None,
             resting: None,
         };
-        // With nothing at all to send: a limit too small for that is too small for good.
-        let traffic = precopy.traffic(Bytes::ZERO);
+        // With nothing at all to send: a limit too small for that is too small for good. A delay
+        // that an earlier attempt met is not for good, and fades in pre-copy.
+        let mut traffic = precopy.traffic(Bytes::ZERO);
+        if traffic.delay_origin == Origin::Learned {
+            traffic.delay = Ns::ZERO;
+        }
         let (verdict, _) = judge(
             self.config.limits,
             &self.config.contracts,
