@@ -53,6 +53,10 @@ pub trait Device {
 pub trait Memory {
     /// Chunks of `attempt` may come. Unless `warm`, whatever earlier ones left is
     /// forgotten and the digest's chain begins anew.
+    ///
+    /// From here on they are read as they come, by a helper, an interrupt or the loop, whether
+    /// or not anything is asked: [`Memory::drain`] is asked only once a round is on the wire,
+    /// and a source whose connection is full never gets there.
     fn expect(&mut self, attempt: AttemptId, warm: bool);
     /// Done once `chunks` chunks have arrived since the bulk connection opened.
     ///
