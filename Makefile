@@ -29,8 +29,10 @@ test:
 test-all:
 	SWITCHOVER_ALL=1 tests/run
 
+# `make bench ARGS="--json"`; `ARGS="--quick slope"` for fewer runs of one part.
 bench:
-	$(CARGO) bench --locked -p switchover-benches $(ARGS)
+	$(CARGO) build --locked --release -q -p switchover-shell -p switchover-benches --bins
+	$(CARGO) run --locked --release -q -p switchover-benches --bin bench -- $(ARGS)
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,0 +1,152 @@
+//! The other process of a bare measurement: this program again, connected over loopback.
+//!
+//! It answers short messages, asleep in `epoll` between them as the loops are; or takes bytes into a guest memory.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::process::{Child, Command};
+
+use mio::{Events, Interest, Poll, Token};
+use switchover_shell::dirty::PageRun;
+use switchover_shell::guest::memory::{GuestMemory, PAGE};
+use switchover_shell::realtime::{self, Wish};
+use switchover_shell::sys::socket::bulk_buffers;
+use switchover_shell::words::Side;
+
+use crate::raw::CHUNK;
+
+/// Bytes of a message: about those of a control frame.
+pub const MESSAGE: usize = 64;
+/// The word that this program is started with as a peer.
+pub const WORD: &str = "peer";
+
+/// What a peer does that answers messages.
+pub const ECHO: &str = "echo";
+
+/// A peer that was started, and the connection to it. It ends with the connection.
+#[derive(Debug)]
+pub struct Peer {
+    child: Child,
+    /// The connection.
+    pub stream: TcpStream,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Peer {
+    /// Starts one: [`ECHO`], or the bytes of a memory to fill.
+    ///
+    /// # Errors
+    /// It does not start or does not connect.
+    pub fn start(what: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?.to_string();
+        let child = Command::new(std::env::current_exe()?).args([WORD, &address, what]).spawn()?;
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        Ok(Self { child, stream })
+    }
+}
+
+/// What a peer does, until its connection ends.
+///
+/// # Errors
+/// The connection or the memory fails.
+pub fn serve(address: &str, what: &str) -> io::Result<()> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    match what {
+        ECHO => echo(stream),
+        bytes => sink(stream, bytes.parse().map_err(|_| io::ErrorKind::InvalidInput)?),
+    }
+}
+
+fn echo(stream: TcpStream) -> io::Result<()> {
+    let _ = realtime::apply(Side::Destination, Wish::for_loop(Side::Destination));
+    let mut messages = Messages::new(stream)?;
+    while messages.take()? {
+        messages.send()?;
+    }
+    Ok(())
+}
+
+/// One end of a conversation in short messages.
+#[derive(Debug)]
+pub struct Messages {
+    poll: Poll,
+    stream: mio::net::TcpStream,
+}
+
+impl Messages {
+    /// Takes a connected socket over.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let (poll, mut stream) = (Poll::new()?, mio::net::TcpStream::from_std(stream));
+        poll.registry().register(&mut stream, Token(0), Interest::READABLE)?;
+        Ok(Self { poll, stream })
+    }
+
+    /// Sends one.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send(&mut self) -> io::Result<()> {
+        // So short a message is taken whole by an empty socket.
+        self.stream.write_all(&[7; MESSAGE])
+    }
+
+    /// Takes one; false once the peer has closed.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub fn take(&mut self) -> io::Result<bool> {
+        let (mut events, mut bytes, mut taken) = (Events::with_capacity(4), [0; MESSAGE], 0);
+        while taken < MESSAGE {
+            match self.stream.read(&mut bytes[taken..]) {
+                Ok(0) => return Ok(false),
+                Ok(read) => taken += read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.poll.poll(&mut events, None)?
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Takes as many bytes as it is told by a number before them, into memory that is resident already, then says so.
+fn sink(mut stream: TcpStream, memory: u64) -> io::Result<()> {
+    bulk_buffers(&stream);
+    realtime::helper();
+    let memory = GuestMemory::new(memory).map_err(io::Error::other)?;
+    memory.populate(1).map_err(io::Error::other)?;
+    stream.write_all(&[1])?;
+    let mut number = [0; 8];
+    while stream.read_exact(&mut number).is_ok() {
+        let (pages, mut at) = (u64::from_le_bytes(number) / PAGE as u64, 0);
+        while at < pages {
+            let run = PageRun { first: at, pages: (CHUNK / PAGE as u64).min(pages - at) };
+            let mut piece = memory.incoming(run).map_err(io::Error::other)?;
+            while piece.len() > 0 {
+                match GuestMemory::readv(stream.as_fd(), std::slice::from_ref(&piece))? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    came => piece.advance(came),
+                }
+            }
+            at += run.pages;
+        }
+        stream.write_all(&[1])?;
+    }
+    Ok(())
+}

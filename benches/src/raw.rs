@@ -1,0 +1,78 @@
+//! Guest memory sent to another process by `writev` alone: the speed that ours is held against.
+//!
+//! The same shape as a stop-copy: chunks of the same size out of guest memory, the same socket buffers, the same
+//! scheduling class, into guest memory that is resident, in a process of its own.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use switchover_shell::dirty::PageRun;
+use switchover_shell::guest::memory::{GuestMemory, PAGE};
+use switchover_shell::realtime;
+use switchover_shell::sys::socket::bulk_buffers;
+
+use crate::peer::Peer;
+
+/// Bytes of one `writev`: those of one of our stop-copy chunks.
+pub const CHUNK: u64 = 512 << 10;
+
+/// A memory to send, and who takes it.
+#[derive(Debug)]
+pub struct Raw {
+    memory: GuestMemory,
+    peer: Peer,
+}
+
+impl Raw {
+    /// Of memory of their own, written once.
+    ///
+    /// # Errors
+    /// No memory, or no peer.
+    pub fn filled(bytes: u64) -> io::Result<Self> {
+        let memory = GuestMemory::new(bytes).map_err(io::Error::other)?;
+        for page in 0..memory.pages() {
+            memory.write_pages(page, &[(page % 251) as u8 + 1; PAGE]).map_err(io::Error::other)?;
+        }
+        Self::of(memory)
+    }
+
+    /// Of this memory.
+    ///
+    /// # Errors
+    /// No peer.
+    pub fn of(memory: GuestMemory) -> io::Result<Self> {
+        let mut peer = Peer::start(&memory.len().to_string())?;
+        bulk_buffers(&peer.stream);
+        // Its memory is resident.
+        peer.stream.read_exact(&mut [0])?;
+        Ok(Self { memory, peer })
+    }
+
+    /// How long the last so many bytes take until the peer says that it has them, in seconds.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub fn send(&mut self, bytes: u64) -> io::Result<f64> {
+        let (memory, stream) = (&self.memory, &mut self.peer.stream);
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                realtime::helper();
+                let begun = Instant::now();
+                stream.write_all(&bytes.to_le_bytes())?;
+                let mut at = memory.pages() - bytes / PAGE as u64;
+                while at < memory.pages() {
+                    let run = PageRun { first: at, pages: (CHUNK / PAGE as u64).min(memory.pages() - at) };
+                    let mut piece = memory.outgoing(run).map_err(io::Error::other)?;
+                    while piece.len() > 0 {
+                        piece.advance(GuestMemory::writev(stream.as_fd(), std::slice::from_ref(&piece))?);
+                    }
+                    at += run.pages;
+                }
+                stream.read_exact(&mut [0])?;
+                Ok(begun.elapsed().as_secs_f64())
+            });
+            sender.join().map_err(|_| io::Error::other("the sender panicked"))?
+        })
+    }
+}
