@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Vcpu, Vmm};
+use switchover_shell::guest::memory::{GuestMemory, PAGE};
 use switchover_shell::realtime::{self, Wish};
 use switchover_shell::words::Side;
 
@@ -53,6 +54,7 @@ impl Floor {
 #[derive(Debug)]
 pub struct Bench {
     vmm: Vmm,
+    vcpus: u8,
     /// What was measured so far.
     pub floor: Floor,
 }
@@ -63,10 +65,8 @@ impl Bench {
     /// # Errors
     /// There is no KVM to be had.
     pub fn new(vcpus: u8) -> io::Result<Self> {
-        let idle = DirtyRate::BytesPerSecond(0);
-        let spec = KvmSpec { working_set: 1 << 20, dirty_rate: idle, ..KvmSpec::new(64 << 20, vcpus) };
-        let vmm = Vmm::create(&spec, &Hooks::default()).map_err(io::Error::other)?;
-        Ok(Self { vmm, floor: Floor::default() })
+        let vmm = Vmm::create(&spec(vcpus), &Hooks::default()).map_err(io::Error::other)?;
+        Ok(Self { vmm, vcpus, floor: Floor::default() })
     }
 
     /// So many rounds more.
@@ -92,18 +92,8 @@ impl Bench {
     }
 
     fn vcpus(&mut self) -> io::Result<()> {
-        let all = |what: &mut Vec<f64>, ask: &dyn Fn() -> io::Result<()>| {
-            let begun = Instant::now();
-            ask()?;
-            what.push(begun.elapsed().as_secs_f64());
-            io::Result::Ok(())
-        };
         let failed = io::Error::other::<switchover_shell::guest::kvm::VcpuError>;
-        let vcpus = self.vmm.vcpus();
-        all(&mut self.floor.resume, &|| {
-            let asked: Vec<_> = vcpus.iter().map(Vcpu::resume).collect();
-            asked.into_iter().try_for_each(|pending| pending.wait().map(drop)).map_err(failed)
-        })?;
+        resume(&self.vmm)?;
         // An idle guest beats, and waits: most kicks find it waiting.
         thread::sleep(Duration::from_millis(5));
         let mut states = Vec::new();
@@ -112,12 +102,41 @@ impl Bench {
             states.push(pending.wait().map_err(failed)?.state);
         }
         self.floor.stop.push(begun.elapsed().as_secs_f64());
-        all(&mut self.floor.load, &|| {
-            let asked: Vec<_> =
-                vcpus.iter().zip(&states).map(|(vcpu, state)| vcpu.load(state.to_vec())).collect();
-            asked.into_iter().try_for_each(|pending| pending.wait().map(drop)).map_err(failed)
-        })
+        // As on a destination: vCPUs that have never had a state, and have been waiting for a while.
+        let there = Vmm::create_empty(&spec(self.vcpus), &Hooks::default()).map_err(io::Error::other)?;
+        copy(self.vmm.memory(), there.memory())?;
+        thread::sleep(Duration::from_millis(5));
+        let begun = Instant::now();
+        let asked: Vec<_> =
+            there.vcpus().iter().zip(&states).map(|(vcpu, state)| vcpu.load(state.to_vec())).collect();
+        asked.into_iter().try_for_each(|pending| pending.wait().map(drop)).map_err(failed)?;
+        self.floor.load.push(begun.elapsed().as_secs_f64());
+        self.floor.resume.push(resume(&there)?);
+        Ok(())
     }
+}
+
+fn spec(vcpus: u8) -> KvmSpec {
+    let idle = DirtyRate::BytesPerSecond(0);
+    KvmSpec { working_set: 1 << 20, dirty_rate: idle, ..KvmSpec::new(8 << 20, vcpus) }
+}
+
+fn copy(from: &GuestMemory, to: &GuestMemory) -> io::Result<()> {
+    let mut page = [0; PAGE];
+    for at in 0..from.pages() {
+        from.copy_pages_to(at, &mut page)
+            .and_then(|()| to.write_pages(at, &page))
+            .map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+/// Lets all run; how long that takes.
+fn resume(vmm: &Vmm) -> io::Result<f64> {
+    let begun = Instant::now();
+    let asked: Vec<_> = vmm.vcpus().iter().map(Vcpu::resume).collect();
+    asked.into_iter().try_for_each(|pending| pending.wait().map(drop)).map_err(io::Error::other)?;
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// The first find cold paths, and do not count.

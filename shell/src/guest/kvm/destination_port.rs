@@ -15,9 +15,10 @@ use crate::link::bulk::StateInbox;
 pub struct KvmDestinationVcpus {
     vmm: Arc<Vmm>,
     inbox: StateInbox,
-    /// How many vCPUs have their state.
+    /// What the vCPUs were asked to load, in their order; they do it at the same time.
+    loading: Vec<Pending<Loaded>>,
+    /// How many of them have.
     loaded: usize,
-    loading: Option<(Pending<Loaded>, bool)>,
     resuming: Option<Resuming>,
 }
 
@@ -32,35 +33,35 @@ struct Resuming {
 impl KvmDestinationVcpus {
     /// The vCPUs of `vmm`, whose states come through `inbox`, one slice each, in order.
     pub fn new(vmm: Arc<Vmm>, inbox: StateInbox) -> Self {
-        Self { vmm, inbox, loaded: 0, loading: None, resuming: None }
+        Self { vmm, inbox, loading: Vec::new(), loaded: 0, resuming: None }
     }
 }
 
 impl Vcpus for KvmDestinationVcpus {
     fn load(&mut self) -> nb::Result<Slice, Failed> {
-        if self.loading.is_none() {
+        let vcpus = self.vmm.vcpus();
+        if self.loading.len() < vcpus.len() {
             let Some((state, last)) = self.inbox.take(Port::Vcpus(0)) else {
                 return Err(nb::Error::WouldBlock);
             };
             // Exactly one slice a vCPU: fewer or more is another guest's state.
-            let vcpus = self.vmm.vcpus();
-            let Some(vcpu) = vcpus.get(self.loaded).filter(|_| last == (self.loaded + 1 == vcpus.len()))
-            else {
+            let Some(vcpu) = vcpus.get(self.loading.len()) else { return Err(nb::Error::Other(Failed)) };
+            self.loading.push(vcpu.load(state));
+            if last != (self.loading.len() == vcpus.len()) {
                 return Err(nb::Error::Other(Failed));
-            };
-            self.loading = Some((vcpu.load(state), last));
-        }
-        let Some((answer, last)) = &self.loading else { return Err(nb::Error::WouldBlock) };
-        let last = *last;
-        match answer.poll() {
-            None => Err(nb::Error::WouldBlock),
-            Some(Ok(_)) => {
-                self.loading = None;
-                self.loaded += 1;
-                Ok(if last { Slice::Last } else { Slice::More })
             }
-            Some(Err(_)) => Err(nb::Error::Other(Failed)),
+            if !last {
+                return Ok(Slice::More);
+            }
         }
+        while let Some(next) = self.loading.get(self.loaded) {
+            match next.poll() {
+                None => return Err(nb::Error::WouldBlock),
+                Some(Ok(_)) => self.loaded += 1,
+                Some(Err(_)) => return Err(nb::Error::Other(Failed)),
+            }
+        }
+        Ok(Slice::Last)
     }
 
     fn resume(&mut self) -> nb::Result<(), ResumeFailed> {
@@ -89,7 +90,8 @@ impl Vcpus for KvmDestinationVcpus {
 
     fn unload(&mut self) -> nb::Result<(), Failed> {
         // A loaded vCPU runs only when it is asked to; the next load takes its state's place.
-        (self.loaded, self.loading, self.resuming) = (0, None, None);
+        self.loading.clear();
+        (self.loaded, self.resuming) = (0, None);
         Ok(())
     }
 }

@@ -133,6 +133,7 @@ impl Runner {
     fn run(&mut self) {
         let shared = Arc::clone(&self.with.shared);
         shared.stats.running.store(true, Ordering::Release);
+        shared.set_inside(true);
         while !shared.asked() {
             // Before the entry: an observer may hold this true too early, never too late.
             let entered_before = shared.stats.entered.swap(true, Ordering::AcqRel);
@@ -153,6 +154,7 @@ impl Runner {
                 }
             }
         }
+        shared.set_inside(false);
         shared.stats.running.store(false, Ordering::Release);
     }
 

@@ -58,6 +58,8 @@ pub(super) struct Shared {
     queue: Mutex<VecDeque<Request>>,
     came: Condvar,
     waiting: AtomicBool,
+    /// The thread is in the guest, or about to enter it.
+    inside: AtomicBool,
     died: OnceLock<String>,
 }
 
@@ -71,6 +73,7 @@ impl Shared {
             queue: Mutex::default(),
             came: Condvar::new(),
             waiting: AtomicBool::new(false),
+            inside: AtomicBool::new(false),
             died: OnceLock::new(),
         }
     }
@@ -107,8 +110,16 @@ impl Shared {
         self.waiting.store(true, Ordering::SeqCst);
         self.came.notify_all();
         // The thread may be in the guest, or waiting, or between: the kick reaches it in the guest, the condition while
-        // it waits.
-        self.kick.kick();
+        // it waits. A stopped vCPU's thread only waits, and is spared the signal: it either sees what is asked before it
+        // enters, or is seen here to be inside.
+        if self.inside.load(Ordering::SeqCst) {
+            self.kick.kick();
+        }
+    }
+
+    /// The vCPU's thread is about to enter the guest, or has left it: before the first look at [`Shared::asked`].
+    pub(super) fn set_inside(&self, inside: bool) {
+        self.inside.store(inside, Ordering::SeqCst);
     }
 
     /// See [`Vcpu::hurry`].

@@ -62,6 +62,10 @@ fn fits(runs: &Runs, pages: u64) -> bool {
     runs.len() as u64 + pages.div_ceil(2) <= CHUNK_RUNS_MAX as u64
 }
 
+fn unread(error: std::io::Error) -> Halt {
+    Halt::Memory(format!("cannot read the dirty log: {error}"))
+}
+
 /// Adds a page to a table that has room.
 fn push(runs: &mut Runs, page: u64, longest: u64) {
     match runs.last_mut() {
@@ -106,8 +110,10 @@ impl Worker {
 
     /// All that is dirty, with the guest stopped.
     pub(super) fn last_pages(&mut self, epoch: u16) -> Result<Pass, Halt> {
-        self.collect()?;
         let before = self.sent;
+        // States first: loading them takes the destination longer than reading the log takes us.
+        self.pump_states(epoch)?;
+        self.dirty.collect_stopped(&mut self.pending).map_err(unread)?;
         self.stop_copy(epoch)?;
         Ok(self.ended(before, Ns::ZERO))
     }
@@ -125,9 +131,7 @@ impl Worker {
     }
 
     fn collect(&mut self) -> Result<(), Halt> {
-        self.dirty
-            .collect(&mut self.pending)
-            .map_err(|error| Halt::Memory(format!("cannot read the dirty log: {error}")))
+        self.dirty.collect(&mut self.pending).map_err(unread)
     }
 
     fn begin_pass(&mut self) {
