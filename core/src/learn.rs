@@ -2,7 +2,8 @@
 //!
 //! A phase that took longer than its contract raises it at once; one that was shorter
 //! lowers a *learned* contract by an eighth towards it, never below what was declared or
-//! calibrated. What an abort cut short teaches nothing: it never ended.
+//! calibrated. With each attempt that begins, what was learned fades by a quarter: a hiccup
+//! must not forbid for ever. What an abort cut short teaches nothing: it never ended.
 
 use crate::action::Note;
 use crate::contract::{Origin, SourceContracts, SourceTerms, Term};
@@ -49,9 +50,9 @@ impl<const V: usize, const D: usize> Learner<V, D> {
                 self.contracts.link.rate_origin = traffic.rate_origin;
                 true
             }
+            Note::Began(_) => self.fade(),
             Note::Phase { .. }
             | Note::CutShort { .. }
-            | Note::Began(_)
             | Note::Round { .. }
             | Note::Stopping
             | Note::Sent(_)
@@ -65,6 +66,32 @@ impl<const V: usize, const D: usize> Learner<V, D> {
             | Note::Ended(_)
             | Note::Finished => false,
         }
+    }
+}
+
+impl<const V: usize, const D: usize> Learner<V, D> {
+    /// A hiccup is not for ever: what was learned and not seen again fades towards what was
+    /// declared or calibrated, by a quarter with each attempt that begins.
+    fn fade(&mut self) -> bool {
+        let mut faded = false;
+        let floors = self.floor.vcpus.iter().chain(&self.floor.devices);
+        let learned = self.contracts.vcpus.iter_mut().chain(&mut self.contracts.devices);
+        for (floor, terms) in floors.zip(learned) {
+            let pairs = [
+                (floor.quiesce, &mut terms.quiesce),
+                (floor.stop, &mut terms.stop),
+                (floor.save, &mut terms.save),
+                (floor.rollback, &mut terms.rollback),
+            ];
+            for (floor, term) in pairs {
+                if term.origin == Origin::Learned {
+                    let lower = term.time.minus(term.time.part(4));
+                    *term = if lower <= floor.time { floor } else { Term::learned(lower) };
+                    faded = true;
+                }
+            }
+        }
+        faded
     }
 }
 

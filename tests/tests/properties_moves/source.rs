@@ -114,9 +114,10 @@ impl Player {
             9 => SourceEvent::Sealed(seal()),
             10 => SourceEvent::MemoryFailed,
             11 => SourceEvent::Released,
-            12 => {
-                SourceEvent::Claimed(id, if step.luck.is_multiple_of(2) { Owner::Source } else { Owner::Destination })
-            }
+            12 => SourceEvent::Claimed(
+                id,
+                if step.luck.is_multiple_of(2) { Owner::Source } else { Owner::Destination },
+            ),
             13 => SourceEvent::Port(port, op, outcome(step.luck)),
             _ => SourceEvent::Message(self.strange(id, step), any_message(self.terms, step)),
         }
