@@ -11,13 +11,14 @@ use switchover_core::hal::NoDevice;
 use switchover_core::id::Incarnation;
 
 use super::control::{Board, Controlled};
-use super::guest::{guest_name, hooks, kind};
+use super::guest::{guest_name, hooks, kind, witness};
 use super::keep;
 use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
 use super::room::{self, Room};
 use super::self_check::SelfCheck;
+use super::show::{check_places, tell_faults};
 use super::source::{LOOK_EVERY, open_journal};
 use crate::agent::{DestinationAgent, DestinationLoop, DestinationSetup, Noted, Standing};
 use crate::cli::{DestinationOptions, Linger};
@@ -47,6 +48,9 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     let reporter = Reporter::for_parent(options.run.report_fd).context("cannot report to the parent")?;
     kind(options.guest);
     // Found out now, not when a source comes.
+    tell_faults(&options.run);
+    check_places(&options.run)?;
+    witness(options.run.heartbeat.as_ref())?;
     let _possible = Vmm::describe(&room::empty(&KvmSpec::new(64 << 20, 1)))?;
     let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();
     let journal = open_journal(Side::Destination, options.run.journal.clone())?;

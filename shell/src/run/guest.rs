@@ -1,6 +1,6 @@
 //! The guest of a run, from the options.
 
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -36,20 +36,25 @@ pub fn guest_name(journal: u64) -> String {
     format!("{journal:016x}")
 }
 
+/// Where heartbeats go.
+///
+/// # Errors
+/// The witness's address cannot be looked up.
+pub fn witness(heartbeat: Option<&HeartbeatTarget>) -> Result<Option<SocketAddr>> {
+    let Some(HeartbeatTarget(target)) = heartbeat else { return Ok(None) };
+    let found = (target.host.as_str(), target.port).to_socket_addrs();
+    let to = found.ok().and_then(|mut all| all.next()).with_context(|| {
+        format!("--heartbeat udp:{target}: no such host; give a name or address that resolves here")
+    })?;
+    Ok(Some(to))
+}
+
 /// What the guest's vCPUs tell: the loop, and the witness.
 ///
 /// # Errors
 /// The witness's address cannot be looked up.
 pub fn hooks(wake: Wake, heartbeat: Option<&HeartbeatTarget>, name: u64, runner: Side) -> Result<Hooks> {
-    let heartbeats = match heartbeat {
-        None => None,
-        Some(HeartbeatTarget(target)) => {
-            let found = (target.host.as_str(), target.port).to_socket_addrs();
-            let to = found.ok().and_then(|mut all| all.next()).with_context(|| {
-                format!("--heartbeat udp:{target}: no such host; give a name or address that resolves here")
-            })?;
-            Some(Heartbeats { to, guest: guest_name(name).as_str().into(), runner })
-        }
-    };
+    let heartbeats =
+        witness(heartbeat)?.map(|to| Heartbeats { to, guest: guest_name(name).as_str().into(), runner });
     Ok(Hooks { notify: Some(Arc::new(move || wake.wake())), vcpu_thread: None, heartbeats })
 }

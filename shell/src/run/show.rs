@@ -5,8 +5,26 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 
 use crate::cli::RunOptions;
-use crate::record::{RunRecord, write_record};
+use crate::record::{RunRecord, check_place, write_record};
 use crate::ui::timeline::{Paint, timeline};
+
+/// Finds out, before anything starts, whether what is to be kept of the run can be written.
+///
+/// # Errors
+/// It cannot.
+pub fn check_places(options: &RunOptions) -> Result<()> {
+    let Some(path) = &options.record else { return Ok(()) };
+    check_place(path).with_context(|| {
+        format!("cannot write to {}; give a file in a directory that can be written to", path.display())
+    })
+}
+
+/// Says which faults this process is to suffer or to cause: a run with faults must not be taken for one without.
+pub fn tell_faults(options: &RunOptions) {
+    for fault in options.faults.iter() {
+        eprintln!("fault: {fault}");
+    }
+}
 
 /// Draws the timeline, and gives the record to `--record` and `--json`: with `--json`, standard output has that object and
 /// nothing else.

@@ -22,6 +22,7 @@ use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
 use super::self_check::SelfCheck;
+use super::show::{check_places, tell_faults};
 use crate::agent::{Noted, SourceAgent, SourceLoop, SourceSetup, Standing};
 use crate::cli::{GuestOptions, Linger, SourceOptions};
 use crate::contracts::Contracts;
@@ -63,6 +64,8 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     let signals = Signals::take().context("cannot take signals")?;
     let reporter = Reporter::for_parent(options.run.report_fd).context("cannot report to the parent")?;
     kind(options.guest.kind);
+    tell_faults(&options.run);
+    check_places(&options.run)?;
     let journal = open_journal(Side::Source, options.run.journal.clone())?;
     let name = journal.summary().identity.0;
     let file = options.run.contracts.as_deref().map(Contracts::read).transpose()?.unwrap_or_default();

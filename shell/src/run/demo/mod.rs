@@ -21,7 +21,6 @@ use anyhow::{Context, Result};
 use super::show;
 use crate::cli::DemoOptions;
 use crate::exit_code::ExitCode;
-use crate::record::check_place;
 use crate::sys::signal::Signals;
 use crate::units::nanoseconds;
 use journals::Journals;
@@ -42,11 +41,7 @@ pub fn demo(options: DemoOptions) -> Result<ExitCode> {
 fn demo_of(program: &Path, mut options: DemoOptions, patience: Patience) -> Result<ExitCode> {
     // Before any other thread exists.
     let signals = Signals::take().context("cannot take signals")?;
-    if let Some(path) = &options.run.record {
-        check_place(path).with_context(|| {
-            format!("cannot write to {}; give a file in a directory that can be written to", path.display())
-        })?;
-    }
+    show::check_places(&options.run)?;
     let mut journals = None;
     if options.run.journal.is_none() {
         let place = std::env::temp_dir();
