@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use switchover_shell::exit_code::ExitCode;
@@ -95,7 +96,10 @@ impl Ended {
 /// When what holds of every run does not: exit code, schema, one runner, a clean guest, no process left behind.
 pub fn demo(scratch: &Scratch, args: &[&str]) -> Ended {
     let (watch, baseline) = (Watch::start(), Baseline::start());
-    let (journal, record, heartbeat) = (scratch.arg("journal"), scratch.arg("record.json"), watch.target());
+    // Each run has a journal of its own: what an earlier one left in doubt is not this one's.
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let journal = scratch.arg(&format!("journal.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let (record, heartbeat) = (scratch.arg("record.json"), watch.target());
     let _ = fs::remove_file(&record);
     let mut all = vec!["demo", "--journal", &journal, "--record", &record, "--heartbeat", &heartbeat];
     all.extend(args);
