@@ -143,6 +143,9 @@ fn introduce(target: &Target, opening: &Opening) -> Result<Introduced, ConnectEr
     patient.read(&mut body).map_err(failed)?;
     match answer_body(&head, &body).map_err(foreign)? {
         Answer::Accepted { version, journal, incarnation, token } => {
+            if !(target.offer.oldest..=target.offer.newest).contains(&version) {
+                return Err(foreign(Malformed::Version(version)));
+            }
             let settled = match opening {
                 Opening::Control { .. } => settle_control(&stream, target.dead_after),
                 Opening::Bulk { .. } => settle_bulk(&stream),

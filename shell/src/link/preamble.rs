@@ -112,6 +112,9 @@ pub enum Malformed {
     /// Intact, and still nothing that this version knows.
     #[error("the preamble holds nothing that this version knows")]
     Body,
+    /// An answer that goes by a version which was not offered.
+    #[error("it chose protocol version {0}, which was not offered; bring both hosts to the same version")]
+    Version(u16),
 }
 
 impl Answer {
