@@ -45,7 +45,7 @@ fn sigint_before_go_cancels_and_the_guest_goes_on_until_a_second_one() {
         in_precopy(&mut pair);
         pair.source.signal("INT");
         pair.source.says("cancelling; the guest stays here", SOON);
-        pair.source.says("aborted: Cancelled", SOON);
+        pair.source.says("aborted: cancelled", SOON);
         beats_on(&pair.watch, Side::Source);
         assert!(pair.source.runs() && pair.destination.runs(), "nobody has gone");
         pair.source.signal("INT");
@@ -218,7 +218,7 @@ fn status_and_cancel_talk_to_both_sides() {
         let said = ask(&["cancel", "--control", &here]);
         assert!(said.contains("guest"), "where the guest is, is said: {said}");
         print!("{said}");
-        pair.source.says("aborted: Cancelled", SOON);
+        pair.source.says("aborted: cancelled", SOON);
         beats_on(&pair.watch, Side::Source);
         pair.source.signal("TERM");
         let (ended, _, _) = pair.end(scratch);

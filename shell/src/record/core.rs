@@ -52,13 +52,14 @@ impl AttemptRecord {
         let (outcome, reason, offender) = match kept.ended {
             Some(ended) => match ended.ending {
                 Ending::Committed => (Outcome::Committed, None, ended.offender),
-                Ending::Aborted(reason) => (Outcome::Aborted, Some(word(reason)), ended.offender),
+                Ending::Aborted(reason) => (Outcome::Aborted, Some(self::reason(reason)), ended.offender),
                 Ending::Lost => (Outcome::Lost, Some("lost"), ended.offender),
             },
             None if kept.go.is_some() && kept.runs.is_none() => (Outcome::InDoubt, Some("no_answer"), None),
             None => {
-                let (reason, offender) =
-                    kept.aborting.map_or((None, None), |(reason, offender)| (Some(word(reason)), offender));
+                let (reason, offender) = kept
+                    .aborting
+                    .map_or((None, None), |(reason, offender)| (Some(self::reason(reason)), offender));
                 (Outcome::Aborted, reason, offender)
             }
         };
@@ -133,7 +134,8 @@ pub fn admission(verdict: &Verdict) -> Admission {
 }
 
 /// A reason in one word; a refusal of the destination's carries its own.
-fn word(reason: Reason) -> &'static str {
+#[must_use]
+pub fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Cancelled => "cancelled",
         Reason::NotAdmitted => "not_admitted",

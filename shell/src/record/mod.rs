@@ -20,7 +20,7 @@ mod file;
 mod run;
 
 pub use attempt::{Admission, AttemptRecord, Offender, PhaseRecord, Scheduling, Term, attempt_id};
-pub use core::{admission, id};
+pub use core::{admission, id, reason};
 pub(crate) use file::replace_file;
 pub use file::{check_place, write_record};
 pub use run::{Outcome, RunRecord, RunsOn, VERSION};

@@ -4,6 +4,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use switchover_core::action::Alarm;
+
 use crate::agent::{Standing, StandingCell};
 use crate::control_socket::{Cancelled, Effect, Operator, Status};
 use crate::record::RunRecord;
@@ -152,5 +154,21 @@ pub fn text(standing: Standing) -> &'static str {
         Standing::Loading => "a guest is being loaded; it runs on its source",
         Standing::Deciding => "Go was taken; the guest will run here, or is refused",
         Standing::Lost => "the guest was to run here and is gone; its source holds a copy",
+    }
+}
+
+/// What cannot be, and what to look at, for a person.
+pub fn alarm(alarm: Alarm) -> &'static str {
+    match alarm {
+        Alarm::RunsElsewhere => {
+            "the destination says that it runs the guest, and so does this side: a fence was false, or two agents act; \
+             look at both hosts at once"
+        }
+        Alarm::Ineffective => "that has no effect now",
+        Alarm::RollbackFailed => "the guest could not be run again here; it is tried again",
+        Alarm::ResumeFailed => "the guest that a restart found could not be run; it is tried again",
+        Alarm::JournalFailed => {
+            "a decision could not be made durable; it is tried again: look at the journal's disk"
+        }
     }
 }

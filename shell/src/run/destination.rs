@@ -258,7 +258,7 @@ impl Run {
                 eprintln!("the guest runs here");
             }
             Note::Finished => eprintln!("the source has let go of it"),
-            Note::Alarm(alarm) => eprintln!("alarm: {alarm:?}; look at both hosts"),
+            Note::Alarm(alarm) => eprintln!("alarm: {}", super::control::alarm(alarm)),
             Note::Began(_) | Note::Stopping | Note::Go | Note::Ended(_) => {}
             Note::Verdict(_)
             | Note::Round { .. }

@@ -313,7 +313,7 @@ impl Run {
                 outcome = Some(ExitCode::InDoubt);
             }
             Note::Finished => outcome = Some(ExitCode::from(self.ledger.record().outcome)),
-            Note::Alarm(alarm) => self.say(&format!("alarm: {alarm:?}; look at both hosts")),
+            Note::Alarm(alarm) => self.say(&format!("alarm: {}", super::control::alarm(alarm))),
             Note::Round { .. }
             | Note::Phase { .. }
             | Note::CutShort { .. }
@@ -376,7 +376,7 @@ impl Run {
             Reason::NotAdmitted => {
                 format!("not admitted in time: {}", self.ledger.verdict().unwrap_or_default())
             }
-            reason => format!("{reason:?}"),
+            reason => crate::record::reason(reason).replace('_', " "),
         };
         format!("aborted: {why}{blame}; the guest runs on here")
     }
