@@ -1,19 +1,17 @@
 //! Polls the destination machine against its ports.
 
-use heapless::Deque;
-
 use super::destination::{DestinationPorts, Device, Memory, Vcpus};
 use super::pending::Pending;
+use super::queues::{Outbox, Records};
 use super::{Arbiter, Clock, Failed, Journal, Link, LinkInput, Observer, ResumeFailed, ended, sliced};
 use crate::action::DestinationAction;
 use crate::destination::Destination;
 use crate::event::{DestinationEvent, Outcome};
 use crate::id::AttemptId;
-use crate::journal::Record;
-use crate::limits::{OUTBOX_MAX, POLL_ROUNDS_MAX, RECORDS_MAX};
+use crate::limits::POLL_ROUNDS_MAX;
 use crate::port::{Op, Port, PortSet};
 use crate::time::At;
-use crate::wire::message::{Envelope, Seal, ToDestination, ToSource};
+use crate::wire::message::{Seal, ToDestination, ToSource};
 
 /// Polls a [`Destination`] against its ports.
 pub struct DestinationDriver<C, L, P, E, M, J, A, O, const V: usize, const D: usize, const N: usize> {
@@ -34,9 +32,8 @@ struct UnderWay {
     verify: Option<Seal>,
     claim: Option<AttemptId>,
     give: Option<AttemptId>,
-    records: Deque<Record, RECORDS_MAX>,
-    not_taken: Option<Record>,
-    outbox: Deque<(Envelope, ToSource), OUTBOX_MAX>,
+    records: Records,
+    outbox: Outbox<ToSource>,
 }
 
 impl<C, L, P, E, M, J, A, O, const V: usize, const D: usize, const N: usize>
@@ -95,7 +92,7 @@ where
     // [SW-70]
     pub fn poll(&mut self) -> Result<Option<At>, embedded_time::clock::Error> {
         for _ in 0..POLL_ROUNDS_MAX {
-            self.flush();
+            self.under_way.outbox.flush(&mut self.ports.link);
             if let Some(event) = self.input() {
                 self.event(event)?;
                 continue;
@@ -183,17 +180,11 @@ where
     }
 
     fn poll_journal(&mut self) -> Option<DestinationEvent> {
-        if let Some(record) = self.under_way.not_taken.take() {
-            return Some(DestinationEvent::NotWritten(record.kind, record.attempt));
-        }
-        let record = *self.under_way.records.front()?;
-        let event = match self.ports.journal.write(&record) {
-            Err(nb::Error::WouldBlock) => return None,
+        let (record, written) = self.under_way.records.poll(&mut self.ports.journal)?;
+        Some(match written {
             Ok(()) => DestinationEvent::Written(record.kind, record.attempt),
-            Err(nb::Error::Other(Failed)) => DestinationEvent::NotWritten(record.kind, record.attempt),
-        };
-        self.under_way.records.pop_front();
-        Some(event)
+            Err(Failed) => DestinationEvent::NotWritten(record.kind, record.attempt),
+        })
     }
 
     fn poll_arbiter(&mut self) -> Option<DestinationEvent> {
@@ -219,33 +210,14 @@ where
         }
     }
 
-    /// Hands the outbox to the link, in order, as far as it takes it.
-    fn flush(&mut self) {
-        while let Some((envelope, message)) = self.under_way.outbox.front() {
-            match self.ports.link.send(envelope, message) {
-                Err(nb::Error::WouldBlock) => return,
-                // A message may be lost: the link reports that it is down by itself.
-                Ok(()) | Err(nb::Error::Other(super::LinkDown)) => self.under_way.outbox.pop_front(),
-            };
-        }
-    }
-
     fn act(&mut self, action: DestinationAction) {
         let under_way = &mut self.under_way;
         match action {
             DestinationAction::Send(envelope, message) => {
-                if under_way.outbox.push_back((envelope, message)).is_err() {
-                    // The link takes nothing: this message is lost as if on the wire, and said again.
-                    crate::fmt::warning!("outbox full: a message is dropped");
-                }
-                self.flush();
+                under_way.outbox.push(envelope, message);
+                under_way.outbox.flush(&mut self.ports.link);
             }
-            DestinationAction::Write(record) => {
-                // A journal that is stuck takes no more: that record is not written, and said so.
-                if let Err(record) = under_way.records.push_back(record) {
-                    under_way.not_taken = Some(record);
-                }
-            }
+            DestinationAction::Write(record) => under_way.records.push(record),
             DestinationAction::Expect { attempt, warm } => self.ports.memory.expect(attempt, warm),
             DestinationAction::Drain { round, chunks } => under_way.drain = Some((round, chunks)),
             DestinationAction::Verify(seal) => under_way.verify = Some(seal),

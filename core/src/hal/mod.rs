@@ -19,6 +19,7 @@
 pub mod destination;
 mod destination_driver;
 mod pending;
+mod queues;
 pub mod source;
 mod source_driver;
 

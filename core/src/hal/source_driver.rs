@@ -1,19 +1,17 @@
 //! Polls the source machine against its ports.
 
-use heapless::Deque;
-
 use super::pending::Pending;
+use super::queues::{Outbox, Records};
 use super::source::{Device, Memory, SourcePorts, Vcpus};
 use super::{Arbiter, Clock, Failed, Journal, Link, LinkInput, Observer, ended, sliced};
 use crate::action::SourceAction;
 use crate::event::{Outcome, SourceEvent};
 use crate::id::AttemptId;
-use crate::journal::Record;
-use crate::limits::{OUTBOX_MAX, POLL_ROUNDS_MAX, RECORDS_MAX};
+use crate::limits::POLL_ROUNDS_MAX;
 use crate::port::{Op, Port, PortSet};
 use crate::source::Source;
 use crate::time::At;
-use crate::wire::message::{Envelope, ToDestination, ToSource};
+use crate::wire::message::{ToDestination, ToSource};
 
 /// Polls a [`Source`] against its ports.
 pub struct SourceDriver<C, L, P, E, M, J, A, O, const V: usize, const D: usize, const N: usize> {
@@ -35,9 +33,8 @@ struct UnderWay {
     seal: bool,
     release: bool,
     claim: Option<AttemptId>,
-    records: Deque<Record, RECORDS_MAX>,
-    not_taken: Option<Record>,
-    outbox: Deque<(Envelope, ToDestination), OUTBOX_MAX>,
+    records: Records,
+    outbox: Outbox<ToDestination>,
 }
 
 impl<C, L, P, E, M, J, A, O, const V: usize, const D: usize, const N: usize>
@@ -92,7 +89,7 @@ where
     // [SW-70]
     pub fn poll(&mut self) -> Result<Option<At>, embedded_time::clock::Error> {
         for _ in 0..POLL_ROUNDS_MAX {
-            self.flush();
+            self.under_way.outbox.flush(&mut self.ports.link);
             if let Some(event) = self.input() {
                 self.event(event)?;
                 continue;
@@ -193,17 +190,11 @@ where
     }
 
     fn poll_journal(&mut self) -> Option<SourceEvent> {
-        if let Some(record) = self.under_way.not_taken.take() {
-            return Some(SourceEvent::NotWritten(record.kind, record.attempt));
-        }
-        let record = *self.under_way.records.front()?;
-        let event = match self.ports.journal.write(&record) {
-            Err(nb::Error::WouldBlock) => return None,
+        let (record, written) = self.under_way.records.poll(&mut self.ports.journal)?;
+        Some(match written {
             Ok(()) => SourceEvent::Written(record.kind, record.attempt),
-            Err(nb::Error::Other(Failed)) => SourceEvent::NotWritten(record.kind, record.attempt),
-        };
-        self.under_way.records.pop_front();
-        Some(event)
+            Err(Failed) => SourceEvent::NotWritten(record.kind, record.attempt),
+        })
     }
 
     fn poll_arbiter(&mut self) -> Option<SourceEvent> {
@@ -217,34 +208,15 @@ where
         Some(event)
     }
 
-    /// Hands the outbox to the link, in order, as far as it takes it.
-    fn flush(&mut self) {
-        while let Some((envelope, message)) = self.under_way.outbox.front() {
-            match self.ports.link.send(envelope, message) {
-                Err(nb::Error::WouldBlock) => return,
-                // A message may be lost: the link reports that it is down by itself.
-                Ok(()) | Err(nb::Error::Other(super::LinkDown)) => self.under_way.outbox.pop_front(),
-            };
-        }
-    }
-
     fn act(&mut self, action: SourceAction) {
         let under_way = &mut self.under_way;
         match action {
             SourceAction::Connect => self.ports.link.connect(),
             SourceAction::Send(envelope, message) => {
-                if under_way.outbox.push_back((envelope, message)).is_err() {
-                    // The link takes nothing: this message is lost as if on the wire, and said again.
-                    crate::fmt::warning!("outbox full: a message is dropped");
-                }
-                self.flush();
+                under_way.outbox.push(envelope, message);
+                under_way.outbox.flush(&mut self.ports.link);
             }
-            SourceAction::Write(record) => {
-                // A journal that is stuck takes no more: that record is not written, and said so.
-                if let Err(record) = under_way.records.push_back(record) {
-                    under_way.not_taken = Some(record);
-                }
-            }
+            SourceAction::Write(record) => under_way.records.push(record),
             SourceAction::Round { attempt, fresh } => under_way.round = Some((attempt, fresh)),
             SourceAction::Ask(op, ports) => under_way.ports.ask(op, ports),
             SourceAction::LastPages => under_way.last_pages = true,
