@@ -15,7 +15,8 @@ use crate::words::Side;
 pub const LOOP_PRIORITY: u8 = 50;
 /// The priority of helper threads that a blackout waits for: bulk, journal, ports.
 pub const HELPER_PRIORITY: u8 = 40;
-/// The priority of vCPU threads, where they are to have one: a guest that spins must not keep the loop out.
+/// The priority of vCPU threads while they stop, save, load and first enter: a guest that spins must not keep the loop
+/// out. Below the helpers' too: where both hosts are one, memory that arrives while states are loaded is the longer way.
 pub const VCPU_PRIORITY: u8 = 30;
 
 /// What to ask for.

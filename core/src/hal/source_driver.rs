@@ -21,6 +21,8 @@ pub struct SourceDriver<C, L, P, E, M, J, A, O, const V: usize, const D: usize, 
     /// The observer.
     pub observer: O,
     deadline: Option<At>,
+    /// Ports were asked to stop and have not been told yet.
+    stops: bool,
     under_way: UnderWay,
 }
 
@@ -51,7 +53,7 @@ where
 {
     /// A driver of `machine`; nothing happens before the first event or poll.
     pub fn new(machine: Source<V, D, N>, ports: SourcePorts<C, L, P, E, M, J, A, V, D>, observer: O) -> Self {
-        Self { machine, ports, observer, deadline: None, under_way: UnderWay::default() }
+        Self { machine, ports, observer, deadline: None, stops: false, under_way: UnderWay::default() }
     }
 
     /// The machine.
@@ -74,6 +76,7 @@ where
         let step = self.machine.step(now, event);
         self.deadline = step.deadline;
         self.observer.step(now, &event, &step.actions);
+        self.stops = step.actions.iter().any(|action| matches!(action, SourceAction::Ask(Op::Stop, _)));
         for action in &step.actions {
             self.act(*action);
         }
@@ -89,10 +92,17 @@ where
     // [SW-70]
     pub fn poll(&mut self) -> Result<Option<At>, embedded_time::clock::Error> {
         for _ in 0..POLL_ROUNDS_MAX {
-            self.under_way.outbox.flush(&mut self.ports.link);
+            // The blackout has begun: what takes long is started first, and the destination is told while it goes on.
+            let stops = core::mem::take(&mut self.stops);
+            if !stops {
+                self.under_way.outbox.flush(&mut self.ports.link);
+            }
             if let Some(event) = self.input() {
                 self.event(event)?;
                 continue;
+            }
+            if stops {
+                self.under_way.outbox.flush(&mut self.ports.link);
             }
             let Some(deadline) = self.deadline else { return Ok(None) };
             if self.ports.clock.now()? < deadline {
@@ -214,7 +224,9 @@ where
             SourceAction::Connect => self.ports.link.connect(),
             SourceAction::Send(envelope, message) => {
                 under_way.outbox.push(envelope, message);
-                under_way.outbox.flush(&mut self.ports.link);
+                if !self.stops {
+                    under_way.outbox.flush(&mut self.ports.link);
+                }
             }
             SourceAction::Write(record) => under_way.records.push(record),
             SourceAction::Round { attempt, fresh } => under_way.round = Some((attempt, fresh)),

@@ -7,6 +7,7 @@ use switchover_core::hal::{Failed, ResumeFailed, Slice};
 use switchover_core::port::Port;
 
 use super::pending::Pending;
+use super::source_port::unpack;
 use super::vcpu::{Loaded, Resumed};
 use super::vmm::Vmm;
 use crate::link::bulk::StateInbox;
@@ -31,7 +32,7 @@ struct Resuming {
 }
 
 impl KvmDestinationVcpus {
-    /// The vCPUs of `vmm`, whose states come through `inbox`, one slice each, in order.
+    /// The vCPUs of `vmm`, whose states come through `inbox`, all in one slice.
     pub fn new(vmm: Arc<Vmm>, inbox: StateInbox) -> Self {
         Self { vmm, inbox, loading: Vec::new(), loaded: 0, resuming: None }
     }
@@ -39,20 +40,15 @@ impl KvmDestinationVcpus {
 
 impl Vcpus for KvmDestinationVcpus {
     fn load(&mut self) -> nb::Result<Slice, Failed> {
-        let vcpus = self.vmm.vcpus();
-        if self.loading.len() < vcpus.len() {
-            let Some((state, last)) = self.inbox.take(Port::Vcpus(0)) else {
+        if self.loading.is_empty() {
+            let Some((states, last)) = self.inbox.take(Port::Vcpus(0)) else {
                 return Err(nb::Error::WouldBlock);
             };
-            // Exactly one slice a vCPU: fewer or more is another guest's state.
-            let Some(vcpu) = vcpus.get(self.loading.len()) else { return Err(nb::Error::Other(Failed)) };
-            self.loading.push(vcpu.load(state));
-            if last != (self.loading.len() == vcpus.len()) {
+            let vcpus = self.vmm.vcpus();
+            let Some(states) = unpack(&states, vcpus.len()).filter(|_| last) else {
                 return Err(nb::Error::Other(Failed));
-            }
-            if !last {
-                return Ok(Slice::More);
-            }
+            };
+            self.loading = vcpus.iter().zip(states).map(|(vcpu, state)| vcpu.load(state.to_vec())).collect();
         }
         while let Some(next) = self.loading.get(self.loaded) {
             match next.poll() {

@@ -1,6 +1,7 @@
 //! All vCPUs of a KVM guest as one port of a source.
 //!
-//! The vCPU threads stop at a kick and take their state at once, so [`Vcpus::save`] only hands slices over, one a vCPU.
+//! The vCPU threads stop at a kick and take their state at once, so [`Vcpus::save`] only hands them over: all in one slice,
+//! each behind its length ([`pack`]), since each slice costs both sides some system calls of a blackout.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub struct KvmSourceVcpus {
 enum Doing {
     Nothing,
     Stopping { asked: Vec<Pending<Stopped>>, stopped: Vec<Arc<[u8]>> },
-    Stopped { to: StateSender, left: std::vec::IntoIter<Arc<[u8]>>, offered: Option<Arc<[u8]>> },
+    Stopped { to: StateSender, states: Vec<Arc<[u8]>> },
     Resuming(Vec<Pending<Resumed>>),
 }
 
@@ -48,25 +49,18 @@ impl Vcpus for KvmSourceVcpus {
                 Some(Err(_)) => return Err(nb::Error::Other(Failed)),
             }
         }
-        let left = std::mem::take(stopped).into_iter();
-        self.doing = Doing::Stopped { to: (self.states)(), left, offered: None };
+        let states = std::mem::take(stopped);
+        self.doing = Doing::Stopped { to: (self.states)(), states };
         Ok(())
     }
 
     fn save(&mut self) -> nb::Result<Slice, Failed> {
-        let Doing::Stopped { to, left, offered } = &mut self.doing else {
+        let Doing::Stopped { to, states } = &self.doing else {
             return Err(nb::Error::Other(Failed));
         };
-        let Some(state) = offered.take().or_else(|| left.next()) else {
-            return Err(nb::Error::Other(Failed));
-        };
-        let last = left.len() == 0;
-        match to.send(Port::Vcpus(0), state.to_vec(), last) {
-            Ok(()) => Ok(if last { Slice::Last } else { Slice::More }),
-            Err(SendState::Full) => {
-                *offered = Some(state);
-                Err(nb::Error::WouldBlock)
-            }
+        match to.send(Port::Vcpus(0), pack(states), true) {
+            Ok(()) => Ok(Slice::Last),
+            Err(SendState::Full) => Err(nb::Error::WouldBlock),
             Err(SendState::Over | SendState::Unfit) => Err(nb::Error::Other(Failed)),
         }
     }
@@ -89,5 +83,49 @@ impl Vcpus for KvmSourceVcpus {
         }
         self.doing = Doing::Nothing;
         Ok(())
+    }
+}
+
+/// The states of all vCPUs, in order: each its length in four bytes, little-endian, and itself.
+fn pack(states: &[Arc<[u8]>]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(states.iter().map(|state| LENGTH + state.len()).sum());
+    for state in states {
+        // A state is a few KiB.
+        packed.extend_from_slice(&(state.len() as u32).to_le_bytes());
+        packed.extend_from_slice(state);
+    }
+    packed
+}
+
+/// Takes such a slice apart; `None` if it is none, or of another number of vCPUs.
+pub(super) fn unpack(packed: &[u8], vcpus: usize) -> Option<Vec<&[u8]>> {
+    let (mut states, mut rest) = (Vec::with_capacity(vcpus), packed);
+    for _ in 0..vcpus {
+        let (length, after) = rest.split_first_chunk::<LENGTH>()?;
+        let (state, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        states.push(state);
+        rest = after;
+    }
+    rest.is_empty().then_some(states)
+}
+
+const LENGTH: usize = size_of::<u32>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_packed_and_taken_apart_and_anything_else_is_refused() {
+        let states: [Arc<[u8]>; 2] = [Arc::from(*b"first"), Arc::from(*b"")];
+        let packed = pack(&states);
+        assert_eq!(unpack(&packed, 2), Some(vec![&b"first"[..], &b""[..]]));
+        for wrong in [0, 1, 3] {
+            assert_eq!(unpack(&packed, wrong), None, "{wrong} vCPUs");
+        }
+        for cut in 0..packed.len() {
+            assert_eq!(unpack(&packed[..cut], 2), None, "cut at {cut}");
+        }
+        assert_eq!(unpack(&[0xff; 64], 2), None);
     }
 }
