@@ -3,12 +3,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Vcpu, Vmm};
-use switchover_shell::guest::memory::{GuestMemory, PAGE};
+use mio::{Events, Poll, Token, Waker};
+use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Pending, Vcpu, Vmm};
 use switchover_shell::realtime::{self, Wish};
+use switchover_shell::wake::Wake;
 use switchover_shell::words::Side;
 
 use crate::peer::{ECHO, MESSAGE, Messages, Peer};
@@ -28,7 +30,7 @@ pub enum Waits {
 pub struct Floor {
     /// From the kick until all vCPUs are out of the guest with their states taken.
     pub stop: Vec<f64>,
-    /// From the request until all vCPUs have taken a state.
+    /// From the request until all vCPUs of a new guest have taken a state.
     pub load: Vec<f64>,
     /// From the request until all vCPUs are about to enter the guest.
     pub resume: Vec<f64>,
@@ -50,11 +52,14 @@ impl Floor {
     }
 }
 
-/// Measures it, on a thread like a loop's; a few rounds a call, between two runs of what it is compared with.
+/// Measures it as a loop would: on a real-time thread that sleeps in `epoll` until a vCPU's thread wakes it. A few rounds
+/// a call, between two runs of what it is compared with.
 #[derive(Debug)]
 pub struct Bench {
     vmm: Vmm,
     vcpus: u8,
+    hooks: Hooks,
+    poll: Poll,
     /// What was measured so far.
     pub floor: Floor,
 }
@@ -65,8 +70,11 @@ impl Bench {
     /// # Errors
     /// There is no KVM to be had.
     pub fn new(vcpus: u8) -> io::Result<Self> {
-        let vmm = Vmm::create(&spec(vcpus), &Hooks::default()).map_err(io::Error::other)?;
-        Ok(Self { vmm, vcpus, floor: Floor::default() })
+        let poll = Poll::new()?;
+        let wake = Wake::new(Arc::new(Waker::new(poll.registry(), Token(0))?));
+        let hooks = Hooks { notify: Some(Arc::new(move || wake.wake())), ..Hooks::default() };
+        let vmm = Vmm::create(&spec(vcpus), &hooks).map_err(io::Error::other)?;
+        Ok(Self { vmm, vcpus, hooks, poll, floor: Floor::default() })
     }
 
     /// So many rounds more.
@@ -76,10 +84,7 @@ impl Bench {
     pub fn rounds(&mut self, rounds: u32) -> io::Result<()> {
         thread::scope(|scope| {
             let looping = scope.spawn(|| {
-                let _ = realtime::apply(
-                    Side::Source,
-                    Wish { lock_memory: false, ..Wish::for_loop(Side::Source) },
-                );
+                let _ = realtime::apply(Side::Source, Wish::for_loop(Side::Source));
                 for _ in 0..rounds {
                     self.vcpus()?;
                 }
@@ -92,51 +97,42 @@ impl Bench {
     }
 
     fn vcpus(&mut self) -> io::Result<()> {
-        let failed = io::Error::other::<switchover_shell::guest::kvm::VcpuError>;
-        resume(&self.vmm)?;
+        let poll = &mut self.poll;
+        let here = self.vmm.vcpus();
+        // Of vCPUs that have run before: the first entry of a new one takes longer, and would flatter us.
+        self.floor.resume.push(all(poll, || here.iter().map(Vcpu::resume).collect())?.0);
         // An idle guest beats, and waits: most kicks find it waiting.
         thread::sleep(Duration::from_millis(5));
-        let mut states = Vec::new();
-        let begun = Instant::now();
-        for pending in self.vmm.stop() {
-            states.push(pending.wait().map_err(failed)?.state);
-        }
-        self.floor.stop.push(begun.elapsed().as_secs_f64());
+        let (took, stopped) = all(poll, || self.vmm.stop())?;
+        self.floor.stop.push(took);
         // As on a destination: vCPUs that have never had a state, and have been waiting for a while.
-        let there = Vmm::create_empty(&spec(self.vcpus), &Hooks::default()).map_err(io::Error::other)?;
-        copy(self.vmm.memory(), there.memory())?;
+        let there = Vmm::create_empty(&spec(self.vcpus), &self.hooks).map_err(io::Error::other)?;
         thread::sleep(Duration::from_millis(5));
-        let begun = Instant::now();
-        let asked: Vec<_> =
-            there.vcpus().iter().zip(&states).map(|(vcpu, state)| vcpu.load(state.to_vec())).collect();
-        asked.into_iter().try_for_each(|pending| pending.wait().map(drop)).map_err(failed)?;
-        self.floor.load.push(begun.elapsed().as_secs_f64());
-        self.floor.resume.push(resume(&there)?);
+        let there = there.vcpus();
+        let load =
+            || there.iter().zip(&stopped).map(|(vcpu, stopped)| vcpu.load(stopped.state.to_vec())).collect();
+        self.floor.load.push(all(poll, load)?.0);
         Ok(())
     }
+}
+
+/// Asks all vCPUs for something and waits for all answers; how long that took, and what they are.
+fn all<T>(poll: &mut Poll, ask: impl FnOnce() -> Vec<Pending<T>>) -> io::Result<(f64, Vec<T>)> {
+    let mut events = Events::with_capacity(1);
+    let begun = Instant::now();
+    let (asked, mut answers) = (ask(), Vec::new());
+    while let Some(next) = asked.get(answers.len()) {
+        match next.poll() {
+            Some(answer) => answers.push(answer.map_err(io::Error::other)?),
+            None => poll.poll(&mut events, None)?,
+        }
+    }
+    Ok((begun.elapsed().as_secs_f64(), answers))
 }
 
 fn spec(vcpus: u8) -> KvmSpec {
     let idle = DirtyRate::BytesPerSecond(0);
     KvmSpec { working_set: 1 << 20, dirty_rate: idle, ..KvmSpec::new(8 << 20, vcpus) }
-}
-
-fn copy(from: &GuestMemory, to: &GuestMemory) -> io::Result<()> {
-    let mut page = [0; PAGE];
-    for at in 0..from.pages() {
-        from.copy_pages_to(at, &mut page)
-            .and_then(|()| to.write_pages(at, &page))
-            .map_err(io::Error::other)?;
-    }
-    Ok(())
-}
-
-/// Lets all run; how long that takes.
-fn resume(vmm: &Vmm) -> io::Result<f64> {
-    let begun = Instant::now();
-    let asked: Vec<_> = vmm.vcpus().iter().map(Vcpu::resume).collect();
-    asked.into_iter().try_for_each(|pending| pending.wait().map(drop)).map_err(io::Error::other)?;
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// The first find cold paths, and do not count.

@@ -13,6 +13,7 @@ use switchover_benches::stats::{fit, median, percentile};
 use switchover_benches::switch::Switchover;
 use switchover_core::destination::Destination;
 use switchover_core::source::Source;
+use switchover_shell::dirty::{Bitmap, DirtySource, KvmDirtyBitmap};
 use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Vmm};
 
 type Part = fn(bool, &mut Report) -> io::Result<()>;
@@ -194,15 +195,19 @@ fn precopy(quick: bool, report: &mut Report) -> io::Result<()> {
         };
         let vmm = Vmm::create(&spec, &Hooks::default()).map_err(io::Error::other)?;
         let mut raw = Raw::of(vmm.memory().clone())?;
+        // The same guest in the same state: its writes are logged, which slows guest and host.
+        let (mut log, mut written) = (KvmDirtyBitmap::new(&vmm), Bitmap::new(vmm.memory().pages()));
+        log.start()?;
         vmm.vcpus().iter().for_each(|vcpu| drop(vcpu.resume()));
         std::thread::sleep(Duration::from_secs(1));
+        log.collect(&mut written)?;
         // The working set lies at the end of memory.
         bare.push(SET as f64 / raw.send(SET)?);
     }
     report.row(Row {
         what: "pre-copy, beside a guest that writes 512 MiB/s".into(),
         measured: rate(median(&ours)),
-        against: format!("{} (writev beside the same guest)", rate(median(&bare))),
+        against: format!("{} (writev beside the same guest, logged)", rate(median(&bare))),
         ratio: median(&ours) / median(&bare),
         target: Target::AtLeast(0.7),
     });
