@@ -18,6 +18,12 @@ impl Run {
         self.0["outcome"] == "committed"
     }
 
+    /// How it ended, in the record's words.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        format!("{} {} {}", self.0["outcome"], self.last()["reason"], self.last()["offender"])
+    }
+
     /// From t = 0 until `Running` was read, in seconds.
     #[must_use]
     pub fn downtime(&self) -> f64 {
@@ -86,11 +92,11 @@ impl Switchover {
         self.folder.join(name)
     }
 
-    /// Switches a guest over, the source with these options more.
+    /// Switches a guest over, the source with these options more, as on a command line.
     ///
     /// # Errors
     /// A process does not start, or says nothing that can be read.
-    pub fn run(&self, options: &[&str]) -> io::Result<Run> {
+    pub fn run(&self, options: &str) -> io::Result<Run> {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let (mut destination, address) = self.destination(&self.file(&format!("destination-{number}")))?;
         let output = Command::new(&self.program)
@@ -106,7 +112,7 @@ impl Switchover {
                 "--journal",
             ])
             .arg(self.file(&format!("source-{number}")))
-            .args(options)
+            .args(options.split_whitespace())
             .stderr(Stdio::piped())
             .output();
         // Its work is done, or there is none.
@@ -115,7 +121,7 @@ impl Switchover {
         let output = output?;
         serde_json::from_slice(&output.stdout).map(Run).map_err(|_| {
             let said = String::from_utf8_lossy(&output.stderr);
-            io::Error::other(format!("switchover source {options:?} ({}): {said}", output.status))
+            io::Error::other(format!("switchover source {options} ({}): {said}", output.status))
         })
     }
 
