@@ -122,12 +122,8 @@ fn what_does_not_fit_is_not_begun_and_the_guest_never_stops() {
             ended.record.downtime_ns == Some(0) && attempt.slack_ns.is_none(),
             "the guest was never stopped",
         );
-        // The control threads are as idle as a guest that waits; one that writes without a pause loses the processor as
-        // often as anybody, so it is twice their lateness at either end that is allowed here.
-        ended.expect(
-            ended.seen.longest_gap() <= 2 * ended.allowance + Duration::from_millis(10),
-            "and the witness saw none of it",
-        );
+        // Its threads lose the processor now and then, as those that measure the allowance do.
+        ended.expect(ended.seen.longest_gap() <= ended.allowance, "and the witness saw none of it");
         ended.expect(ended.record.attempts.len() == 1, "nothing would be different the next time");
         let admission = attempt.admission.as_ref();
         let Some(admission) = admission else { return ended.expect(false, "the verdict is in the record") };
