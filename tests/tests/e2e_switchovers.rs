@@ -38,8 +38,10 @@ fn a_busy_guest_is_switched_over_again_and_again() {
             0 => "max".to_string(),
             mib => format!("{}MiB/s", 20 * mib),
         };
-        let mut args =
-            vec!["--memory", &memory, "--working-set", &working_set, "--dirty-rate", &rate, "--vcpus", "2"];
+        let guest =
+            ["--memory", &memory, "--working-set", &working_set, "--dirty-rate", &rate, "--vcpus", "2"];
+        // An abort must end the run too, to be told.
+        let mut args = [&guest[..], &["--linger", "500ms"]].concat();
         if verify {
             args.extend(["--verify", "--downtime-limit", VERIFY_LIMIT]);
         } else {
