@@ -155,7 +155,8 @@ fn vendor(list: &[CpuidEntry]) -> String {
     };
     let [_, b, c, d] = entry.registers;
     let bytes: Vec<u8> = [b, d, c].iter().flat_map(|word| word.to_le_bytes()).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
+    // A peer's bytes, shown on a terminal: nothing but what can be seen.
+    bytes.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' }).collect()
 }
 
 fn name(leaf: u32, index: u32, register: usize, bit: u32) -> String {
