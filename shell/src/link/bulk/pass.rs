@@ -23,7 +23,7 @@ use crate::memory::hash::StateHash;
 use crate::memory::zero::is_zero;
 
 /// Bytes of the bounce buffer, and of a pre-copy chunk's payload: it stays in a processor's own cache.
-pub(super) const BOUNCE: usize = 256 << 10;
+pub(super) const BOUNCE: usize = 512 << 10;
 /// Bytes of a stop-copy chunk's payload.
 const STOP_PAYLOAD: usize = 512 << 10;
 const _: () = assert!(BOUNCE <= CHUNK_PAYLOAD_MAX && STOP_PAYLOAD <= CHUNK_PAYLOAD_MAX);
