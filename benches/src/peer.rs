@@ -4,14 +4,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command};
 
 use mio::{Events, Interest, Poll, Token};
 use switchover_shell::dirty::PageRun;
 use switchover_shell::guest::memory::{GuestMemory, PAGE};
 use switchover_shell::realtime::{self, Wish};
-use switchover_shell::sys::socket::bulk_buffers;
+use switchover_shell::sys::socket::{bulk_buffers, readable_from};
+use switchover_shell::sys::vectored::{Incoming, readv};
 use switchover_shell::words::Side;
 
 use crate::raw::CHUNK;
@@ -125,28 +126,69 @@ impl Messages {
     }
 }
 
+/// Bytes that have to be there before the sink is woken: those of our receiver.
+const LEAST: u64 = 128 << 10;
+
+/// A socket that is waited for in `epoll` until as much as is useful is there.
+struct Intake {
+    poll: Poll,
+    stream: mio::net::TcpStream,
+    from: u64,
+}
+
+impl Intake {
+    /// Reads by `read` once something can be read. `left` is what is still to come: the kernel wakes nobody for less
+    /// than it was told to wait for.
+    fn read(
+        &mut self,
+        left: u64,
+        mut read: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<u64> {
+        let mut events = Events::with_capacity(1);
+        loop {
+            match read(self.stream.as_fd()) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(came) => return Ok(came as u64),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if self.from != left.min(LEAST) {
+                self.from = left.min(LEAST);
+                readable_from(&self.stream, self.from as usize);
+            }
+            self.poll.poll(&mut events, None)?;
+        }
+    }
+}
+
 /// Takes as many bytes as it is told by a number before them, into memory that is resident already, then says so.
-fn sink(mut stream: TcpStream, memory: u64) -> io::Result<()> {
+fn sink(stream: TcpStream, memory: u64) -> io::Result<()> {
     bulk_buffers(&stream);
     realtime::helper();
     let memory = GuestMemory::new(memory).map_err(io::Error::other)?;
     memory.populate(1).map_err(io::Error::other)?;
-    stream.write_all(&[1])?;
-    let mut number = [0; 8];
-    while stream.read_exact(&mut number).is_ok() {
-        let (pages, mut at) = (u64::from_le_bytes(number) / PAGE as u64, 0);
-        while at < pages {
-            let run = PageRun { first: at, pages: (CHUNK / PAGE as u64).min(pages - at) };
+    stream.set_nonblocking(true)?;
+    let (poll, mut stream) = (Poll::new()?, mio::net::TcpStream::from_std(stream));
+    poll.registry().register(&mut stream, Token(0), Interest::READABLE)?;
+    let mut intake = Intake { poll, stream, from: 1 };
+    loop {
+        // One byte into an empty socket.
+        intake.stream.write_all(&[1])?;
+        let (mut number, mut came) = ([0; 8], 0);
+        while came < number.len() {
+            let rest = &mut number[came..];
+            came += intake.read(rest.len() as u64, |fd| readv(fd, &[Incoming::bytes(rest)]))? as usize;
+        }
+        let (mut left, mut first) = (u64::from_le_bytes(number), 0);
+        while left > 0 {
+            let run = PageRun { first, pages: CHUNK.min(left) / PAGE as u64 };
             let mut piece = memory.incoming(run).map_err(io::Error::other)?;
             while piece.len() > 0 {
-                match GuestMemory::readv(stream.as_fd(), std::slice::from_ref(&piece))? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    came => piece.advance(came),
-                }
+                let came = intake.read(left, |fd| readv(fd, std::slice::from_ref(&piece)))?;
+                piece.advance(came as usize);
+                left -= came;
             }
-            at += run.pages;
+            first += run.pages;
         }
-        stream.write_all(&[1])?;
     }
-    Ok(())
 }
