@@ -31,8 +31,8 @@ test-all:
 
 # `make bench ARGS="--json"`; `ARGS="--quick slope"` for fewer runs of one part.
 bench:
-	$(CARGO) build --locked --release -q -p switchover-shell -p switchover-benches -p switchover-steps --bins
-	$(CARGO) run --locked --release -q -p switchover-benches --bin bench -- $(ARGS)
+	@$(CARGO) build --locked --release -q -p switchover-shell -p switchover-benches -p switchover-steps --bins
+	@$(CARGO) run --locked --release -q -p switchover-benches --bin bench -- $(ARGS)
 
 lint:
 	$(CARGO) fmt --all --check

@@ -139,7 +139,12 @@ impl Runner {
             let entered_before = shared.stats.entered.swap(true, Ordering::AcqRel);
             match self.enter() {
                 Left::Again => {}
-                Left::Wait(until) => shared.wait_until(until),
+                Left::Wait(until) => {
+                    // Where the condition reaches it: a kick's signal would only cost an idle guest's stop its time.
+                    shared.set_inside(false);
+                    shared.wait_until(until);
+                    shared.set_inside(true);
+                }
                 Left::Refused(why) => {
                     // The processor would not take the state: not one instruction was executed by this entry.
                     shared.stats.entered.store(entered_before, Ordering::Release);
