@@ -4,11 +4,9 @@ pub mod agent;
 pub mod calibrate;
 pub mod cli;
 pub mod clock;
-pub mod contracts;
 pub mod control_socket;
 pub mod dirty;
 pub mod events;
-pub mod exit_code;
 pub mod faults;
 pub mod guest;
 pub mod journal;
@@ -16,13 +14,13 @@ pub mod link;
 pub mod memory;
 pub mod reactor;
 pub mod realtime;
-pub mod record;
 pub mod report;
 pub mod run;
 pub mod stolen;
 pub mod sys;
 pub mod ui;
-pub mod units;
 pub mod wake;
 pub mod witness;
-pub mod words;
+
+/// What the simulator writes and reads as well has a package of its own.
+pub use switchover_text::{contracts, exit_code, record, units, words};

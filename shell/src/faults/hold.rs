@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::list::Faults;
-use super::spec::Stall;
 use crate::wake::Wake;
+use switchover_text::faults::Stall;
 
 /// The number of the attempt under way, counted from 1 in this run; shared by whatever injects faults.
 #[derive(Debug, Clone, Default)]

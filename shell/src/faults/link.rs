@@ -6,8 +6,8 @@ use switchover_core::hal::{Link, LinkDown, LinkInput};
 use switchover_core::wire::message::{Envelope, ToDestination, ToSource};
 
 use super::hold::{Hold, Injection};
-use super::spec::{Copies, Droppable, Stall};
 use crate::words::{Phase, Side};
+use switchover_text::faults::{Copies, Droppable, Stall};
 
 /// What faults ask of a message.
 pub trait Marked {

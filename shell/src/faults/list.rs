@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::spec::{Copies, Corruptible, Droppable, Fault, Kind, Stall};
 use crate::words::{Phase, Side};
+use switchover_text::faults::{Copies, Corruptible, Droppable, Fault, Kind, Stall};
 
 /// Two faults that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

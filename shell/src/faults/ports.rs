@@ -8,7 +8,7 @@ use switchover_core::id::AttemptId;
 use switchover_core::wire::message::Seal;
 
 use super::hold::{Hold, Injection};
-use super::spec::Stall;
+use switchover_text::faults::Stall;
 
 /// vCPUs of a source that may stall in stop, save and rollback; of a destination in load and resume.
 pub struct StallingVcpus<P> {

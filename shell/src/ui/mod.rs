@@ -3,4 +3,5 @@
 //! Only ever for reading: scripts have the [record](crate::record). Nothing here measures or decides anything.
 
 pub mod progress;
-pub mod timeline;
+
+pub use switchover_text::timeline;

@@ -31,7 +31,9 @@ impl Dist {
     #[must_use]
     pub fn worst(&self) -> Ns {
         match self {
-            Self::Constant(value) | Self::Uniform { to: value, .. } | Self::HeavyTail { worst: value, .. } => *value,
+            Self::Constant(value)
+            | Self::Uniform { to: value, .. }
+            | Self::HeavyTail { worst: value, .. } => *value,
             Self::Recorded(values) => values.iter().copied().fold(Ns::ZERO, Ns::or_longer),
         }
     }

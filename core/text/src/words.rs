@@ -258,7 +258,7 @@ impl From<core_port::Phase> for Phase {
 }
 
 impl From<core_port::Port> for Port {
-    /// All vCPU ports are `vcpus`: this shell puts all vCPUs of a guest into one.
+    /// All vCPU ports are `vcpus`: a guest's vCPUs are one port to people.
     fn from(port: core_port::Port) -> Self {
         match port {
             core_port::Port::Vcpus(_) => Port::Vcpus,

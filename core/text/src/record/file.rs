@@ -36,7 +36,10 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Writes `bytes` to a new file beside `path` and moves it into place. What is no regular file (a pipe, `/dev/stdout`) is
 /// written to as it is: moving a file over it would destroy it.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
         return fs::OpenOptions::new()
             .write(true)

@@ -84,7 +84,9 @@ pub enum When {
 }
 
 impl When {
-    pub(super) fn strikes(self, attempt: u32) -> bool {
+    /// Whether it includes this attempt (counted from 1).
+    #[must_use]
+    pub fn strikes(self, attempt: u32) -> bool {
         match self {
             When::Attempt(number) => number == attempt,
             When::All => true,
@@ -318,7 +320,8 @@ impl Fault {
     }
 
     /// Whether it is about the same thing as `other` in an attempt that both strike.
-    pub(super) fn collides(&self, other: &Fault) -> bool {
+    #[must_use]
+    pub fn collides(&self, other: &Fault) -> bool {
         let same = match (self.kind, other.kind) {
             (Kind::Stall(a, _), Kind::Stall(b, _)) => a == b,
             (Kind::Drop(a, _), Kind::Drop(b, _)) => a == b,

@@ -12,7 +12,7 @@
 //!     scheduling[]     what the hosts permitted
 //! ```
 //!
-//! Not here: how the machines record an attempt (fixed size, no allocation), and drawing ([`ui`](crate::ui)).
+//! Not here: how the machines record an attempt (fixed size, no allocation), and drawing ([`timeline`](crate::timeline)).
 
 mod attempt;
 mod core;
@@ -21,6 +21,6 @@ mod run;
 
 pub use attempt::{Admission, AttemptRecord, Offender, PhaseRecord, Scheduling, Term, attempt_id};
 pub use core::{admission, id, reason};
-pub(crate) use file::replace_file;
-pub use file::{check_place, write_record};
+
+pub use file::{check_place, replace_file, write_record};
 pub use run::{Outcome, RunRecord, RunsOn, VERSION};

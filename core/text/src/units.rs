@@ -4,8 +4,7 @@
 //! what the machine gets, and what is printed can be read back to the same value. A value that would need rounding
 //! (`0.5ns`, `0.3B`) is refused; only a rate is rounded, down to whole bytes (`2.1GiB/s` has none).
 //!
-//! Not here: limits on the values. What is too large or too small depends on the option, and is judged in
-//! [`cli`](crate::cli).
+//! Not here: limits on the values. What is too large or too small depends on the option, and is judged where it is read.
 
 use std::fmt;
 use std::str::FromStr;
