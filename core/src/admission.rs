@@ -46,7 +46,7 @@ pub struct Verdict {
     pub seal: Ns,
     /// Sealed's and Ready's way, or the source's journal if that takes longer.
     pub ready: Ns,
-    /// Go's way, and the destination's claim and journal.
+    /// Go's way, or with an arbiter the destination's record if that takes longer; its claim and journal.
     pub go: Ns,
     /// The destination's resume.
     pub resume: Ns,
@@ -116,6 +116,7 @@ pub fn judge<const V: usize, const D: usize>(
         timer: own.timer.time,
         peer_timer: peer.timer,
         need: peer.need(),
+        peer_journal: peer.journal,
         delay: traffic.delay,
         claim: arbiter.then_some(own.claim.time),
         drift: rho,
@@ -126,6 +127,9 @@ pub fn judge<const V: usize, const D: usize>(
         planned.map_or_else(|none| none.reserve, |schedule| inputs.hard_limit.minus(schedule.go_by));
     let schedule = planned.ok();
     let there_and_back = traffic.delay.times(2);
+    let journal = peer.journal.stretched(rho);
+    // With an arbiter a record that was begun with Ready must be durable before the claim.
+    let go_taken = if arbiter { traffic.delay.or_longer(journal) } else { traffic.delay };
     let mut verdict = Verdict {
         stop: sums.stop,
         save: sums.save,
@@ -134,7 +138,7 @@ pub fn judge<const V: usize, const D: usize>(
         load: peer.load.stretched(rho),
         seal: peer.seal.stretched(rho),
         ready: there_and_back.or_longer(own.journal.time),
-        go: traffic.delay.plus(peer.claim.plus(peer.journal).stretched(rho)),
+        go: go_taken.plus(peer.claim.plus(peer.journal).stretched(rho)),
         resume: peer.resume.stretched(rho),
         stop_origin: own.origins().0,
         save_origin: own.origins().1,

@@ -12,6 +12,9 @@
 
 use crate::time::{Ns, Ppm};
 
+/// What a reading of a clock may hide, and by how much a strict rule is later than its instant.
+const TICK: Ns = Ns::new(1);
+
 /// What the formulas need.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Inputs {
@@ -27,6 +30,8 @@ pub struct Inputs {
     pub peer_timer: Ns,
     /// `need` = C + J + Res, on the destination's clock.
     pub need: Ns,
+    /// J alone: with an arbiter a record is written while Ready and `Go` are on their way.
+    pub peer_journal: Ns,
     /// delta.
     pub delay: Ns,
     /// C on the source's side, where there is an arbiter.
@@ -60,11 +65,16 @@ pub struct NoTime {
 impl Inputs {
     /// The smallest lease that satisfies the protocol's inequality (\[SW-64\]):
     /// `L >= (1+rho)(max(delta, J_s) + W_s + delta) + W_d + need`. The source may have to
-    /// wait for `MayGo` as well as for Ready, and both began no later than the lease.
+    /// wait for `MayGo` as well as for Ready, and both began no later than the lease. With an
+    /// arbiter the destination's own record must be durable before it can claim: `L >= J + W_d + need`.
     pub fn lease(&self) -> Ns {
         let waiting = self.delay.or_longer(self.journal);
-        let there = waiting.plus(self.timer).plus(self.delay);
-        there.stretched(self.drift).plus(self.peer_timer).plus(self.need)
+        let there = waiting.plus(self.timer).plus(self.delay).stretched(self.drift);
+        let undecided = match self.claim {
+            Some(_) => there.or_longer(self.peer_journal),
+            None => there,
+        };
+        undecided.plus(self.peer_timer).plus(self.need)
     }
 
     /// `A = delta + W_s + W_d(1+rho)` (\[SW-68\]): an answer is not only the link's time.
@@ -79,13 +89,23 @@ impl Inputs {
     }
 
     fn reserve_with(&self, lease: Ns, answer: Ns) -> Ns {
+        self.after_commit(lease).or_longer(self.after_refusal(lease, answer))
+    }
+
+    /// What a commit may take after `Go`. `Go`'s instant is a reading: the lease may have begun a tick later.
+    pub fn after_commit(&self, lease: Ns) -> Ns {
+        lease.stretched(self.drift).plus(TICK)
+    }
+
+    /// What a refusal, or a claim that is won, may take after `Go` until the guest runs here again.
+    pub fn after_refusal(&self, lease: Ns, answer: Ns) -> Ns {
         let refusal = lease.minus(self.need).stretched(self.drift).plus(answer);
-        // An in-doubt source claims when no answer came, which takes a timer and the claim.
+        // An in-doubt source claims when no answer came, strictly after `answer_by`, which takes a timer and the claim.
         let claimed = match self.claim {
-            Some(claim) => refusal.plus(self.timer).plus(claim),
+            Some(claim) => refusal.plus(TICK).plus(self.timer).plus(claim),
             None => refusal,
         };
-        lease.stretched(self.drift).or_longer(claimed.plus(self.rollback))
+        claimed.plus(self.rollback)
     }
 
     /// The schedule, or how much the reserve alone takes.

@@ -2,18 +2,19 @@
 
 use switchover_core::action::Note;
 use switchover_core::contract::Term;
-use switchover_core::event::{DestinationEvent, SourceEvent};
+use switchover_core::event::{DestinationEvent, Owner, SourceEvent};
 use switchover_core::id::{AttemptId, JournalId};
 use switchover_core::journal::RecordKind;
 use switchover_core::outcome::{Ending, Reason};
 use switchover_core::port::{Op, Phase, Port, Side};
+use switchover_core::time::Ns;
 use switchover_core::wire::message::{Envelope, Refusal, ToDestination, ToSource};
-use switchover_tests::machines::build::{CADENCE, destination};
+use switchover_tests::machines::build::{CADENCE, DESTINATION, FIRST, destination, source};
 use switchover_tests::machines::host::{Ends, Fate, On};
 use switchover_tests::machines::lone::{LoneDestination, LoneSource, attempt, hello};
 use switchover_tests::machines::network::{Way, Word};
 use switchover_tests::machines::pair::Pair;
-use switchover_tests::machines::{Shape, TestSource, ms, source_config};
+use switchover_tests::machines::{Shape, TestDestination, TestSource, destination_config, ms, source_config};
 
 const ALWAYS: u32 = u32::MAX;
 
@@ -161,4 +162,53 @@ fn a_learned_delay_makes_no_limit_too_small() {
     pair.begin();
     pair.run(ms(2_000));
     pair.runs_on(Side::Destination);
+}
+
+/// B21 [SW-66] [SW-67]: `answer_by` is strict, so the claim begins a tick after it: with everything as late as its
+/// contract allows, the guest runs at the very end of H, and not a tick beyond.
+#[test]
+fn a_claim_after_the_latest_go_ends_by_the_hard_limit() {
+    let latest = |s: LoneSource| {
+        let (mut s, after) = (s.clone(), s.last.deadline.expect("go_by bounds it"));
+        s.now = after.minus(Ns::new(1));
+        let ready = s.ready();
+        s.hear(ready);
+        assert_eq!(s.state(), "GoSent");
+        s
+    };
+    let sealed = LoneSource::idle(Shape::ARBITER).unready();
+    // When it is in doubt if its timer is on time; then once more with a timer that is W_s late.
+    let mut early = latest(sealed.clone());
+    while early.state() == "GoSent" {
+        early.now = early.last.deadline.expect("Go is said again");
+        early.step(SourceEvent::Deadline);
+    }
+    let mut s = latest(sealed);
+    s.now = early.now.plus(ms(1));
+    s.step(SourceEvent::Deadline);
+    assert!(has(&s.words(), "claim#1"), "{:?}", s.words());
+    let id = attempt(1);
+    s.pass(ms(5)).step(SourceEvent::Claimed(id, Owner::Source));
+    s.pass(ms(2)).ports(Op::Rollback, |all| all);
+    let took = s.machine.ended()[0].blackout;
+    assert!(took <= ms(110) && took >= ms(110).minus(Ns::new(4)), "{took:?}");
+}
+
+/// B22 [SW-64]: with an arbiter the destination's record that it may claim is written while `Ready` and `Go` are on
+/// their way. A journal that is slower than both, within its contract, does not end every attempt at the lease.
+#[test]
+fn a_slow_destination_journal_does_not_eat_the_lease_of_an_arbiter() {
+    let mut config = destination_config(Shape::ARBITER);
+    config.contracts.journal = Term::declared(ms(15));
+    let machine = TestDestination::new(config, DESTINATION, FIRST).expect("settings");
+    let mut pair = Pair::with(Shape::ARBITER, source(Shape::ARBITER), machine, 0, 0);
+    for kind in [RecordKind::Claiming, RecordKind::Running] {
+        pair.destination.slow(On::Write(kind), ms(15));
+    }
+    pair.begin();
+    pair.run(ms(2_000));
+    pair.runs_on(Side::Destination);
+    assert!(pair.blackout() <= pair.hard_limit(), "{:?}", pair.blackout());
+    let attempts = pair.notes.iter().filter(|note| matches!(note, Note::Began(_))).count();
+    assert_eq!(attempts, 1, "{}", pair.tail());
 }

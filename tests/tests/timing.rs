@@ -22,6 +22,7 @@ fn example() -> Inputs {
         timer: Ns::from_millis(1),
         peer_timer: Ns::from_millis(1),
         need: Ns::from_millis(3),
+        peer_journal: Ns::from_millis(1),
         delay: Ns::from_micros(500),
         claim: None,
         drift: ppm(500).relative(ppm(500)),
@@ -106,10 +107,10 @@ prop_compose! {
         drift in 0u32..=200_000,
         hard in 0u64..2_000_000_000_000,
     ) -> Inputs {
-        let [rollback, journal, timer, peer_timer, need, delay, _] = times.map(Ns::new);
+        let [rollback, journal, timer, peer_timer, need, delay, peer_journal] = times.map(Ns::new);
         let drift = ppm(drift / 2).relative(ppm(drift / 2));
         Inputs {
-            hard_limit: Ns::new(hard), rollback, journal, timer, peer_timer, need, delay,
+            hard_limit: Ns::new(hard), rollback, journal, timer, peer_timer, need, peer_journal, delay,
             claim: claim.map(Ns::new), drift,
         }
     }
@@ -128,10 +129,10 @@ proptest! {
         };
         let n = |time: Ns| u128::from(time.get());
         prop_assert_eq!(n(decide) + n(inputs.need), n(lease));
-        // The destination resumes by the end of its lease at the latest.
-        let commits = n(go_by) + stretch(n(lease), inputs.drift);
-        // Or it decides against it, says so, and the source rolls back; or the source claims.
-        let claims = inputs.claim.map_or(0, |claim| n(claim) + n(inputs.timer));
+        // The destination resumes by the end of its lease at the latest. Both instants were read: a tick each.
+        let commits = n(go_by) + stretch(n(lease), inputs.drift) + 2;
+        // Or it decides against it, says so, and the source rolls back; or the source claims, a tick after answer_by.
+        let claims = inputs.claim.map_or(0, |claim| 1 + n(claim) + n(inputs.timer));
         let returns = n(go_by) + stretch(n(decide), inputs.drift) + n(answer) + claims + n(inputs.rollback);
         let hard = n(inputs.hard_limit);
         prop_assert!(commits <= hard && returns <= hard);
@@ -143,7 +144,8 @@ proptest! {
     fn lease_and_answer_cover_their_terms(inputs in inputs()) {
         let n = |time: Ns| u128::from(time.get());
         let waiting = n(inputs.delay).max(n(inputs.journal)) + n(inputs.timer) + n(inputs.delay);
-        let lease = stretch(waiting, inputs.drift) + n(inputs.peer_timer) + n(inputs.need);
+        let record = inputs.claim.map_or(0, |_| n(inputs.peer_journal));
+        let lease = stretch(waiting, inputs.drift).max(record) + n(inputs.peer_timer) + n(inputs.need);
         prop_assert!((lease..=lease + 2).contains(&n(inputs.lease())));
         let answer = n(inputs.delay) + n(inputs.timer) + stretch(n(inputs.peer_timer), inputs.drift);
         prop_assert!((answer..=answer + 2).contains(&n(inputs.answer())));
