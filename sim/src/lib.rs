@@ -6,4 +6,5 @@
 //!
 //! Not here: anything of the shell. The simulator opens no socket and no device.
 
+pub mod bound;
 pub mod scenario;

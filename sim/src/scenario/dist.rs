@@ -27,6 +27,17 @@ pub enum Dist {
 }
 
 impl Dist {
+    /// The smallest value that is ever drawn.
+    #[must_use]
+    pub fn least(&self) -> Ns {
+        match self {
+            Self::Constant(value)
+            | Self::Uniform { from: value, .. }
+            | Self::HeavyTail { typical: value, .. } => *value,
+            Self::Recorded(values) => values.iter().copied().min().unwrap_or_default(),
+        }
+    }
+
     /// The largest value that is ever drawn.
     #[must_use]
     pub fn worst(&self) -> Ns {

@@ -1,0 +1,149 @@
+//! What a scenario's faults do to the promise: which ways stay open, and what has no bound, with the reason.
+//!
+//! Faults that only make work longer need nothing here: whatever they do, `go_by` ends it. How much longer a port that
+//! is stalled or lies takes is in the facts; here is what no time can be said of.
+
+use switchover_core::port::{Op, Phase, Side};
+
+use super::facts::Facts;
+use super::worst::Ways;
+use crate::scenario::Scenario;
+use crate::scenario::model::{What, Where};
+
+/// What is left of the promise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Breaks {
+    /// What may get through.
+    pub ways: Ways,
+    /// Why a commit may come at any time.
+    pub commit: Vec<String>,
+    /// Why an abort may.
+    pub abort: Vec<String>,
+    /// Why the source may not know for any time, although the guest runs.
+    pub knowledge: Vec<String>,
+}
+
+const IN_DOUBT: &str = "between Go and its answer the source is in doubt and holds its guest (P3)";
+
+impl Breaks {
+    /// Of all faults that may happen, and of a world that breaks assumptions by itself.
+    pub(super) fn of(scenario: &Scenario, facts: &Facts) -> Self {
+        let unkept = !facts.broken().is_empty();
+        let ways =
+            Ways { go_late: unkept, supersedes: unkept, answers: true, arbiter: scenario.arbiter.is_some() };
+        let mut breaks = Self { ways, commit: Vec::new(), abort: Vec::new(), knowledge: Vec::new() };
+        for fault in scenario.faults.iter().filter(|fault| fault.chance > 0) {
+            breaks.fault(&fault.what);
+        }
+        breaks.world(scenario);
+        breaks.doubt();
+        breaks
+    }
+
+    fn fault(&mut self, what: &What) {
+        match what {
+            What::Stall { side, port, phase, .. } | What::Lie { side, port, phase, .. } => {
+                self.longer(*side, *port, *phase);
+            }
+            What::Fail { side, port, phase } => self.fails(*side, *port, *phase),
+            What::Drop { message, once } => self.dropped(message, *once),
+            What::Partition { from: Some(Side::Source), .. } => self.ways.go_late = true,
+            What::Partition { .. } => self.silent("a partition may keep the answer back"),
+            What::Reset => self.silent("a reset may lose the answer, and a new connection takes its time"),
+            What::StallLink { .. } => self.silent("a link that stands still keeps the answer back"),
+            What::Kill { side, .. } => self.killed(*side),
+            What::Pause { .. } => (self.ways.go_late, self.ways.supersedes) = (true, true),
+            What::Cancel { .. } => self.ways.go_late = true,
+            What::NoArbiter { side, .. } => {
+                self.ways.arbiter &= *side == Some(Side::Destination);
+                self.ways.supersedes |= *side != Some(Side::Source);
+                self.ways.go_late = true;
+            }
+            What::Corrupt => {}
+        }
+    }
+
+    fn longer(&mut self, side: Side, port: Where, phase: Phase) {
+        match (side, port) {
+            // `Go` waits for `MayGo`, and the lease with it.
+            (Side::Source, Where::Journal) => self.ways.go_late = true,
+            (Side::Destination, Where::Journal) => self.ways.supersedes = true,
+            (Side::Destination, _) if phase == Op::Resume.phase() => self.ways.supersedes = true,
+            _ => {}
+        }
+    }
+
+    fn fails(&mut self, side: Side, port: Where, phase: Phase) {
+        let rollback = phase == Op::Rollback.phase();
+        match (side, port) {
+            (Side::Source, Where::Vcpus) if rollback => {
+                self.abort.push("a rollback of the vCPUs that fails is asked again until it succeeds".into());
+            }
+            (Side::Source, Where::Device(_)) if rollback => {
+                self.abort
+                    .push("R: a device's rollback fails; whether vCPUs wait for it is configured".into());
+            }
+            (Side::Destination, _) => (self.ways.supersedes, self.ways.go_late) = (true, true),
+            _ => {}
+        }
+    }
+
+    fn dropped(&mut self, message: &str, once: bool) {
+        match message {
+            "running" => self.knowledge.push(format!(
+                "Running may be lost{}: the guest runs, and the source does not know it yet",
+                if once { " once" } else { "" }
+            )),
+            "refused" | "pending" | "lost" => self.silent("the destination's answer may be lost"),
+            _ => self.ways.go_late = true,
+        }
+    }
+
+    /// Answers are not sure to come in time.
+    fn silent(&mut self, why: &str) {
+        self.ways.go_late = true;
+        self.ways.answers = false;
+        self.knowledge.push(why.to_owned());
+    }
+
+    fn killed(&mut self, side: Side) {
+        self.ways.go_late = true;
+        let who = match side {
+            Side::Source => "source",
+            Side::Destination => "destination",
+        };
+        self.abort.push(format!("the {who}'s process may die (P2 assumes no crash)"));
+        if side == Side::Destination {
+            let late = "a destination that died after its Running record runs the guest when it is back";
+            self.commit.push(late.to_owned());
+        }
+        self.knowledge.push(format!("the {who} may be dead"));
+    }
+
+    fn world(&mut self, scenario: &Scenario) {
+        if let Some(lossy) = &scenario.link.datagrams
+            && (lossy.lost > 0 || lossy.doubled > 0 || lossy.reordered > 0)
+        {
+            self.silent("single messages may be lost or late (datagrams)");
+        }
+        for (who, host) in [("source", &scenario.source), ("destination", &scenario.destination)] {
+            if host.stolen.is_some() {
+                let why = format!("the {who}'s processor may be stolen any number of times");
+                self.abort.push(why.clone());
+                self.commit.push(why);
+            }
+        }
+    }
+
+    /// Without an answer and without an arbiter nobody can say (P3).
+    fn doubt(&mut self) {
+        if !self.ways.answers && !self.ways.arbiter {
+            let first = self.knowledge.first().map_or("the answer may be lost", String::as_str);
+            self.abort.push(format!("{first}: {IN_DOUBT}"));
+        } else if !self.ways.answers && self.ways.supersedes {
+            let why =
+                "the destination may win its claim and not run the guest, and its answer may be kept back";
+            self.abort.push(why.to_owned());
+        }
+    }
+}
