@@ -141,7 +141,9 @@ const DESTINATION_PHASES: [Phase; 9] = [
     Phase::Resume,
 ];
 
-fn phases_of(side: Side) -> &'static [Phase] {
+/// The phases that `side` enters, in the order of time: those it can die in.
+#[must_use]
+pub fn phases_of(side: Side) -> &'static [Phase] {
     match side {
         Side::Source => &SOURCE_PHASES,
         Side::Destination => &DESTINATION_PHASES,

@@ -8,9 +8,9 @@ use switchover_core::contract::{
 use switchover_core::time::Ns;
 use switchover_core::units::BytesPerSecond;
 
-use super::{Known, Provenance, SideContracts, Worst};
+use super::{Known, Provenance, SideContracts, Work, Worst};
 use crate::units::nanoseconds;
-use crate::words::{Phase, Port};
+use crate::words::Port;
 
 /// What was measured before the guest ran, each the longest of all rounds, doubled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,12 +59,12 @@ impl SideContracts {
         calibrated: &Calibrated,
         hashed: Option<u64>,
     ) -> SourceContracts<V, D> {
-        let of = |phase, calibrated, declared| term(self.worst(Port::Vcpus, phase), calibrated, declared);
+        let of = |work, calibrated, declared| term(self.worst(Port::Vcpus, work), calibrated, declared);
         let vcpus = SourceTerms {
             quiesce: Term::default(),
-            stop: of(Phase::Stop, calibrated.stop, HAND_OVER),
-            save: of(Phase::Save, calibrated.save, HAND_OVER),
-            rollback: of(Phase::Rollback, calibrated.resume, HAND_OVER),
+            stop: of(Work::Stop, calibrated.stop, HAND_OVER),
+            save: of(Work::Save, calibrated.save, HAND_OVER),
+            rollback: of(Work::Rollback, calibrated.resume, HAND_OVER),
         };
         let rate = self.rate.map_or((RATE, Origin::Declared), |known| {
             (BytesPerSecond::new(known.value), Origin::from(known.source))
@@ -72,7 +72,7 @@ impl SideContracts {
         SourceContracts {
             vcpus: core::iter::once(vcpus).collect(),
             devices: heapless::Vec::new(),
-            seal: hash_term(self.worst(Port::Memory, Phase::Seal), hashed, Ns::ZERO),
+            seal: hash_term(self.worst(Port::Memory, Work::Seal), hashed, Ns::ZERO),
             journal: term(self.journal_write, calibrated.journal, HAND_OVER),
             timer: term(self.timer_lateness, calibrated.timer, HAND_OVER),
             claim: term(self.arbiter_claim, None, Ns::ZERO),
@@ -87,16 +87,16 @@ impl SideContracts {
         calibrated: &Calibrated,
         hashed: Option<u64>,
     ) -> DestinationContracts<V, D> {
-        let of = |phase, calibrated, declared| term(self.worst(Port::Vcpus, phase), calibrated, declared);
+        let of = |work, calibrated, declared| term(self.worst(Port::Vcpus, work), calibrated, declared);
         let vcpus = DestinationTerms {
-            load: of(Phase::Load, calibrated.load, HAND_OVER),
+            load: of(Work::Load, calibrated.load, HAND_OVER),
             settle: Term::default(),
-            resume: of(Phase::Resume, calibrated.resume, HAND_OVER),
+            resume: of(Work::Resume, calibrated.resume, HAND_OVER),
         };
         DestinationContracts {
             vcpus: core::iter::once(vcpus).collect(),
             devices: heapless::Vec::new(),
-            verify: hash_term(self.worst(Port::Memory, Phase::Seal), hashed, HAND_OVER),
+            verify: hash_term(self.worst(Port::Memory, Work::Seal), hashed, HAND_OVER),
             journal: term(self.journal_write, calibrated.journal, HAND_OVER),
             timer: term(self.timer_lateness, calibrated.timer, HAND_OVER),
             claim: term(self.arbiter_claim, None, Ns::ZERO),
@@ -107,9 +107,9 @@ impl SideContracts {
     pub fn take_source<const V: usize, const D: usize>(&mut self, contracts: &SourceContracts<V, D>) {
         let side = self;
         if let Some(vcpus) = contracts.vcpus.first() {
-            side.set(Port::Vcpus, Phase::Stop, known(vcpus.stop));
-            side.set(Port::Vcpus, Phase::Save, known(vcpus.save));
-            side.set(Port::Vcpus, Phase::Rollback, known(vcpus.rollback));
+            side.set(Port::Vcpus, Work::Stop, known(vcpus.stop));
+            side.set(Port::Vcpus, Work::Save, known(vcpus.save));
+            side.set(Port::Vcpus, Work::Rollback, known(vcpus.rollback));
         }
         side.journal_write = Some(known(contracts.journal));
         side.timer_lateness = Some(known(contracts.timer));
@@ -125,8 +125,8 @@ impl SideContracts {
     ) {
         let side = self;
         if let Some(vcpus) = contracts.vcpus.first() {
-            side.set(Port::Vcpus, Phase::Load, known(vcpus.load));
-            side.set(Port::Vcpus, Phase::Resume, known(vcpus.resume));
+            side.set(Port::Vcpus, Work::Load, known(vcpus.load));
+            side.set(Port::Vcpus, Work::Resume, known(vcpus.resume));
         }
         side.journal_write = Some(known(contracts.journal));
         side.timer_lateness = Some(known(contracts.timer));
@@ -177,9 +177,9 @@ mod tests {
         let mut side = file("[source.memory]\nseal = \"7ms\"\n[source.device0]\nstop = \"1ms\"");
         let before = side.clone();
         side.take_source::<1, 1>(&before.source(&Calibrated::default(), None));
-        assert_eq!(side.worst(Port::Memory, Phase::Seal), before.worst(Port::Memory, Phase::Seal));
-        assert_eq!(side.worst(Port::Device(0), Phase::Stop), before.worst(Port::Device(0), Phase::Stop));
-        assert!(side.worst(Port::Vcpus, Phase::Save).is_some() && side.rate.is_some());
+        assert_eq!(side.worst(Port::Memory, Work::Seal), before.worst(Port::Memory, Work::Seal));
+        assert_eq!(side.worst(Port::Device(0), Work::Stop), before.worst(Port::Device(0), Work::Stop));
+        assert!(side.worst(Port::Vcpus, Work::Save).is_some() && side.rate.is_some());
         let again = side.clone();
         side.take_source::<1, 1>(&again.source(&Calibrated::default(), None));
         assert_eq!(side, again, "a second run without news changes nothing");

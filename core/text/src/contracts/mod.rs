@@ -1,4 +1,4 @@
-//! Time contracts as a file: how long each port may take in each phase, and how that is known.
+//! Time contracts as a file: how long each port may take for each work, and how that is known.
 //!
 //! ```toml
 //! version = 1
@@ -24,6 +24,7 @@
 //! Not here: what the machines make of contracts, and how they are calibrated or learned.
 
 mod core;
+mod ports;
 mod read;
 mod write;
 
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::words;
-use crate::words::{Phase, Port, Side};
+use crate::words::{Port, Side};
 
 pub use core::Calibrated;
 pub use read::ContractError;
@@ -41,9 +42,29 @@ pub use read::ContractError;
 /// The version of the file's form.
 pub const VERSION: u32 = 1;
 
-/// Phases in which a port can have a contract.
-pub const PHASES: [Phase; 7] =
-    [Phase::Stop, Phase::Save, Phase::Transfer, Phase::Load, Phase::Seal, Phase::Resume, Phase::Rollback];
+words! {
+    /// Work of a port that can have a contract, in the order of time.
+    Work, "work with a contract" {
+        /// A device settles, while the vCPUs still run.
+        Quiesce = "quiesce",
+        /// The port is brought to a halt.
+        Stop = "stop",
+        /// Its state is read out.
+        Save = "save",
+        /// The last of it travels.
+        Transfer = "transfer",
+        /// The destination takes it in.
+        Load = "load",
+        /// What was sent is sealed, or verified.
+        Seal = "seal",
+        /// A device leaves the state in which it was loaded.
+        Settle = "settle",
+        /// It runs on the destination.
+        Resume = "resume",
+        /// It runs again on the source.
+        Rollback = "rollback",
+    }
+}
 
 words! {
     /// How a contract is known.
@@ -79,8 +100,8 @@ pub type Worst = Known<Duration>;
 /// The contracts of one side's ports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SideContracts {
-    /// Worst cases of [`Port::Vcpus`], [`Port::Memory`] and devices, by phase (of [`PHASES`]).
-    pub ports: BTreeMap<Port, BTreeMap<Phase, Worst>>,
+    /// Worst cases of [`Port::Vcpus`], [`Port::Memory`] and devices.
+    pub ports: BTreeMap<Port, BTreeMap<Work, Worst>>,
     /// The longest way to the other side and back.
     pub round_trip: Option<Worst>,
     /// The lowest rate of the link in bytes per second; never zero.
@@ -94,15 +115,15 @@ pub struct SideContracts {
 }
 
 impl SideContracts {
-    /// The worst case of `port` in `phase`.
+    /// The worst case of `port` at `work`.
     #[must_use]
-    pub fn worst(&self, port: Port, phase: Phase) -> Option<Worst> {
-        self.ports.get(&port)?.get(&phase).copied()
+    pub fn worst(&self, port: Port, work: Work) -> Option<Worst> {
+        self.ports.get(&port)?.get(&work).copied()
     }
 
-    /// Sets the worst case of `port` in `phase`.
-    pub fn set(&mut self, port: Port, phase: Phase, worst: Worst) {
-        self.ports.entry(port).or_default().insert(phase, worst);
+    /// Sets the worst case of `port` at `work`.
+    pub fn set(&mut self, port: Port, work: Work, worst: Worst) {
+        self.ports.entry(port).or_default().insert(work, worst);
     }
 }
 
@@ -141,10 +162,24 @@ impl Contracts {
         read::contracts(text)
     }
 
+    /// Reads the same as a part of another file: a table without a version of its own.
+    ///
+    /// # Errors
+    /// As [`Contracts::from_toml`].
+    pub fn from_table(table: &toml::Table) -> Result<Self, ContractError> {
+        read::sides(table)
+    }
+
     /// The text of a file that is read back to the same contracts.
     #[must_use]
     pub fn to_toml(&self) -> String {
         write::contracts(self)
+    }
+
+    /// The same as a part of another file, every table within `table`.
+    #[must_use]
+    pub fn to_toml_in(&self, table: &str) -> String {
+        write::sides(self, &format!("{table}."))
     }
 
     /// Reads a file; one that does not exist yet has no contracts.
@@ -201,17 +236,17 @@ mod tests {
     fn full() -> Contracts {
         let mut contracts = Contracts::default();
         let source = &mut contracts.source;
-        for (index, phase) in PHASES.into_iter().enumerate() {
-            source.set(Port::Vcpus, phase, worst(1_000_001 + index as u64, Provenance::Calibrated));
-            source.set(Port::Device(12), phase, worst(7, Provenance::Learned));
+        for (index, work) in Work::ALL.iter().copied().enumerate() {
+            source.set(Port::Vcpus, work, worst(1_000_001 + index as u64, Provenance::Calibrated));
+            source.set(Port::Device(12), work, worst(7, Provenance::Learned));
         }
-        source.set(Port::Memory, Phase::Save, worst(0, Provenance::Declared));
+        source.set(Port::Memory, Work::Save, worst(0, Provenance::Declared));
         source.round_trip = Some(worst(240_000, Provenance::Learned));
         source.rate = Some(Known::new(2_254_857_831, Provenance::Learned));
         source.journal_write = Some(worst(1_000_000, Provenance::Declared));
         source.arbiter_claim = Some(worst(3_000_000, Provenance::Declared));
         source.timer_lateness = Some(worst(u64::MAX, Provenance::Calibrated));
-        contracts.destination.set(Port::Vcpus, Phase::Load, worst(5, Provenance::Calibrated));
+        contracts.destination.set(Port::Vcpus, Work::Load, worst(5, Provenance::Calibrated));
         contracts
     }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::{Contracts, Known, PHASES, Provenance, SideContracts, VERSION, Worst};
+use super::{Contracts, Known, Provenance, SideContracts, VERSION, Work, Worst};
 use crate::units::{Rate, UnitError, parse_duration};
-use crate::words::{Phase, Port, Side, UnknownWord};
+use crate::words::{Port, Side, UnknownWord};
 
 /// Why the text of a file of contracts is refused. The message says where, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +51,25 @@ pub enum ContractError {
     },
 }
 
+impl ContractError {
+    /// The key or table that is wrong, with the tables it stands in (`source.vcpus.sav`); `None` if it is the whole.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match self {
+            ContractError::Syntax(_) | ContractError::Version => None,
+            ContractError::Unknown { place, source } if place == FILE => Some(source.given.clone()),
+            ContractError::Unknown { place, source } => Some(format!("{place}.{}", source.given)),
+            ContractError::Kind { place, .. }
+            | ContractError::Value { place, .. }
+            | ContractError::Rate { place } => Some(place.clone()),
+        }
+    }
+}
+
 type Read<T> = Result<T, ContractError>;
 
+/// The place of a key that stands in no table.
+const FILE: &str = "the file";
 const TABLE: &str = "a table";
 const BOUND: &str = "a value (`\"4.1ms\"`), or `{ worst = \"4.1ms\", source = \"calibrated\" }`";
 const SECTIONS: [&str; 7] = ["vcpus", "memory", "device0", "link", "journal", "arbiter", "timer"];
@@ -80,15 +97,25 @@ pub(super) fn contracts(text: &str) -> Read<Contracts> {
     if file.get("version").and_then(Value::as_integer) != Some(i64::from(VERSION)) {
         return Err(ContractError::Version);
     }
+    let mut sides = file;
+    sides.remove("version");
+    self::sides(&sides).map_err(|error| match error {
+        // Of a whole file the version is a part as well.
+        ContractError::Unknown { place, source } if place == FILE => {
+            unknown(FILE, &source.given, "a part of it", &["version", "source", "destination"])
+        }
+        other => other,
+    })
+}
+
+/// Reads both sides.
+pub(super) fn sides(file: &Table) -> Read<Contracts> {
     let mut contracts = Contracts::default();
-    for (key, value) in &file {
+    for (key, value) in file {
         match key.as_str() {
-            "version" => {}
             "source" => contracts.source = side(Side::Source, value)?,
             "destination" => contracts.destination = side(Side::Destination, value)?,
-            _ => {
-                return Err(unknown("the file", key, "a part of it", &["version", "source", "destination"]));
-            }
+            _ => return Err(unknown(FILE, key, "a part of it", &["source", "destination"])),
         }
     }
     Ok(contracts)
@@ -123,7 +150,7 @@ fn side(side: Side, value: &Value) -> Read<SideContracts> {
                     .filter(|port| matches!(port, Port::Vcpus | Port::Memory | Port::Device(_)));
                 let port = port.ok_or_else(|| unknown(side.word(), name, "a port", &SECTIONS))?;
                 for (key, value) in section()? {
-                    contracts.set(port, phase(&place, key)?, worst(&place, key, value)?);
+                    contracts.set(port, work(&place, key)?, worst(&place, key, value)?);
                 }
             }
         }
@@ -131,10 +158,8 @@ fn side(side: Side, value: &Value) -> Read<SideContracts> {
     Ok(contracts)
 }
 
-fn phase(place: &str, key: &str) -> Read<Phase> {
-    let words = PHASES.map(Phase::word);
-    let phase = key.parse().ok().filter(|phase| PHASES.contains(phase));
-    phase.ok_or_else(|| unknown(place, key, "a phase with a contract", &words))
+fn work(place: &str, key: &str) -> Read<Work> {
+    key.parse().map_err(|source| ContractError::Unknown { place: place.into(), source })
 }
 
 /// A section with a single contract.
@@ -196,11 +221,11 @@ mod tests {
                     [destination.link]\nrate = \"200MiB/s\"\n";
         let contracts = contracts(text).expect("read");
         let declared = Known::new(Duration::from_micros(4_100), Provenance::Declared);
-        assert_eq!(contracts.source.worst(Port::Vcpus, Phase::Save), Some(declared));
+        assert_eq!(contracts.source.worst(Port::Vcpus, Work::Save), Some(declared));
         let calibrated = Known::new(Duration::from_micros(140), Provenance::Calibrated);
-        assert_eq!(contracts.source.worst(Port::Vcpus, Phase::Stop), Some(calibrated));
+        assert_eq!(contracts.source.worst(Port::Vcpus, Work::Stop), Some(calibrated));
         assert_eq!(contracts.destination.rate, Some(Known::new(200 << 20, Provenance::Declared)));
-        assert_eq!(contracts.source.worst(Port::Memory, Phase::Save), None);
+        assert_eq!(contracts.source.worst(Port::Memory, Work::Save), None);
     }
 
     #[test]
@@ -208,9 +233,12 @@ mod tests {
         for (body, says) in [
             (
                 "[source.vcpus]\nsav = \"4ms\"",
-                "in source.vcpus: `sav` is not a phase with a contract; did you mean `save`?",
+                "in source.vcpus: `sav` is not work with a contract; did you mean `save`?",
             ),
-            ("[source.vcpus]\nhello = \"4ms\"", "known: stop save transfer load seal resume rollback"),
+            (
+                "[source.vcpus]\nhello = \"4ms\"",
+                "known: quiesce stop save transfer load seal settle resume rollback",
+            ),
             ("[source.vcpu]\nsave = \"4ms\"", "in source: `vcpu` is not a port; did you mean `vcpus`?"),
             ("[source.peer]\nsave = \"4ms\"", "`peer` is not a port"),
             ("[sauce.vcpus]\nsave = \"4ms\"", "did you mean `source`?"),

@@ -7,22 +7,27 @@ use crate::units::{Rate, exact_duration};
 use crate::words::Side;
 
 const HEAD: &str = "\
-# Time contracts: the longest that each port takes in each phase, and how that is known: declared (a plain text is),
+# Time contracts: the longest that each port takes for each work, and how that is known: declared (a plain text is),
 # calibrated or learned. What is declared here is kept; the rest is measured anew and rewritten after each run.
 ";
 
 /// The text of a whole file.
 pub(super) fn contracts(contracts: &Contracts) -> String {
-    let mut text = format!("{HEAD}version = {VERSION}\n");
+    format!("{HEAD}version = {VERSION}\n{}", sides(contracts, ""))
+}
+
+/// Both sides, each table's name behind `before`.
+pub(super) fn sides(contracts: &Contracts, before: &str) -> String {
+    let mut text = String::new();
     for side in Side::ALL {
-        side_contracts(&mut text, *side, contracts.of(*side));
+        side_contracts(&mut text, &format!("{before}{side}"), contracts.of(*side));
     }
     text
 }
 
-fn side_contracts(text: &mut String, side: Side, contracts: &SideContracts) {
-    for (port, phases) in &contracts.ports {
-        let lines = phases.iter().map(|(phase, worst)| line(phase.word(), worst)).collect();
+fn side_contracts(text: &mut String, side: &str, contracts: &SideContracts) {
+    for (port, works) in &contracts.ports {
+        let lines = works.iter().map(|(work, worst)| line(work.word(), worst)).collect();
         section(text, side, &port.to_string(), lines);
     }
     let mut link: Vec<_> = contracts.round_trip.iter().map(|worst| line("round_trip", worst)).collect();
@@ -39,7 +44,7 @@ fn side_contracts(text: &mut String, side: Side, contracts: &SideContracts) {
     }
 }
 
-fn section(text: &mut String, side: Side, name: &str, lines: Vec<String>) {
+fn section(text: &mut String, side: &str, name: &str, lines: Vec<String>) {
     if !lines.is_empty() {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "\n[{side}.{name}]\n{}", lines.join("\n"));
