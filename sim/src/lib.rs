@@ -7,4 +7,5 @@
 //! Not here: anything of the shell. The simulator opens no socket and no device.
 
 pub mod bound;
+pub mod check;
 pub mod scenario;
