@@ -7,7 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use switchover_core::contract::PeerTerms;
 use switchover_core::id::{Incarnation, JournalId};
+use switchover_core::limits::FRAME_MAX;
+use switchover_core::wire::frame::{Decoded, decode, encode};
+use switchover_core::wire::message::{Envelope, Refusal, ToDestination, ToSource, Welcome};
 use switchover_core::wire::version::Offer;
 use switchover_shell::guest::kvm::GuestDescriptor;
 use switchover_shell::link::connector::{ConnectError, Target, connect};
@@ -117,6 +121,95 @@ impl Impostor {
     }
 }
 
+/// Reads the source's `Hello`; what it speaks of.
+fn hello(session: &mut Session) -> Envelope {
+    session.control.set_read_timeout(Some(SOON)).expect("a timeout");
+    let (mut bytes, mut one) = (Vec::new(), [0]);
+    loop {
+        session.control.read_exact(&mut one).expect("its hello");
+        bytes.push(one[0]);
+        match decode(&bytes).expect("a frame") {
+            Decoded::Whole(envelope, ToDestination::Hello(_), _) => return envelope,
+            Decoded::Whole(_, other, _) => panic!("{other:?}"),
+            Decoded::Partial(_) => {}
+        }
+    }
+}
+
+/// Answers as the [`Impostor`].
+fn say(session: &mut Session, to: Envelope, message: ToSource) {
+    let from = Envelope { peer: JournalId(5), incarnation: Incarnation(6), ..to };
+    let mut frame = [0; FRAME_MAX];
+    session.control.write_all(encode(&from, &message, &mut frame).expect("fits")).expect("written");
+}
+
+/// Takes the source's attempt up.
+fn welcome(session: &mut Session) {
+    let attempt = hello(session);
+    say(session, attempt, ToSource::Welcome(Welcome { terms: PeerTerms::default(), warm: false }));
+}
+
+#[test]
+fn a_source_that_is_let_in_and_not_welcome_ends_before_its_guest_starts() {
+    guarded("a_source_that_is_let_in_and_not_welcome_ends_before_its_guest_starts", |scratch| {
+        type Way = fn(&mut Session);
+        let ways: [(&str, Way, &[&str]); 4] = [
+            ("silence", |_| {}, &["said nothing for 2s", "alive?"]),
+            (
+                "the end of the connection",
+                |session| {
+                    let _ = hello(session);
+                    let _ = session.control.shutdown(std::net::Shutdown::Both);
+                },
+                &["closed the connection before its Welcome"],
+            ),
+            (
+                "garbage",
+                |session| session.control.write_all(&[0xa5; 4096]).expect("written"),
+                &["closed the connection before its Welcome"],
+            ),
+            (
+                "a refusal",
+                |session| {
+                    let attempt = hello(session);
+                    say(session, attempt, ToSource::Refused { reason: Refusal::Busy, offender: None });
+                },
+                &["busy", "take another destination"],
+            ),
+        ];
+        for (what, way, remedy) in ways {
+            println!("{what}");
+            let impostor = Impostor::open();
+            let address = impostor.address();
+            let peer = std::thread::spawn(move || {
+                let mut session = impostor.session();
+                way(&mut session);
+                // Kept open, with its bulk connection, until the source is gone.
+                (impostor, session)
+            });
+            let remedy = [remedy, &["the guest was not started"]].concat();
+            refused(scratch, &address, &remedy);
+            drop(peer.join().expect("no panic"));
+        }
+    });
+}
+
+#[test]
+fn a_source_told_to_end_before_its_welcome_starts_no_guest() {
+    guarded("a_source_told_to_end_before_its_welcome_starts_no_guest", |scratch| {
+        let impostor = Impostor::open();
+        let watch = Watch::start();
+        let mut here = source(scratch, &impostor.address(), &watch.target(), BUSY);
+        let mut session = impostor.session();
+        hello(&mut session);
+        here.signal("INT");
+        assert_eq!(here.exit(SOON), 1, "{}", here.stderr());
+        assert!(here.stderr().contains("told to end before an attempt began"), "{}", here.stderr());
+        assert_eq!(watch.seen().beats(), 0, "the guest never started");
+        assert!(!scratch.file("source.json").exists(), "there was no run to record");
+    });
+}
+
 /// What a source says of a guest like [`BUSY`], taken from a real one.
 fn descriptor(scratch: &Scratch) -> Vec<u8> {
     let impostor = Impostor::open();
@@ -157,9 +250,8 @@ fn a_source_whose_peer_misbehaves_before_go_goes_on_running_its_guest() {
             let args = [BUSY, &["--attempts", "1", "--precopy-limit", "5s"]].concat();
             let mut here = source(scratch, &impostor.address(), &watch.target(), &args);
             let mut session = impostor.session();
-            // It speaks first: the guest runs, and there is an attempt to be disturbed.
-            let _ = session.control.set_read_timeout(Some(SOON));
-            assert!(session.control.read(&mut [0; 4096]).expect("its hello") > 0);
+            // The guest runs from here on, and there is an attempt to be disturbed.
+            welcome(&mut session);
             let seen = watch.until("the guest runs", SOON, |seen| seen.beats() > 0);
             misbehave(&mut session);
             here.says("aborted:", SOON);

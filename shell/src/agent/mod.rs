@@ -17,6 +17,7 @@ mod destination;
 mod notes;
 mod source;
 mod standing;
+mod start;
 mod tap;
 mod usual;
 
@@ -24,6 +25,7 @@ pub use destination::{DestinationAgent, DestinationLoop, DestinationSetup};
 pub use notes::{NoteReceiver, NoteSender, Noted, notes};
 pub use source::{SourceAgent, SourceLoop, SourceSetup, StartError};
 pub use standing::{Standing, StandingCell};
+pub use start::{GuestStart, Started, StartingLink};
 
 /// vCPU ports of an agent's machine: this shell puts all vCPUs of a guest into one, an embedder may have more.
 pub const VCPU_PORTS: usize = 4;

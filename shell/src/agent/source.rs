@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use heapless::Vec as Bounded;
 use switchover_core::action::SourceAction;
@@ -16,6 +17,7 @@ use switchover_core::source::Source;
 use switchover_core::time::At;
 use switchover_core::wire::message::{ToDestination, ToSource};
 
+use super::start::{GuestStart, StartingLink};
 use super::tap::SourceTap;
 use super::{ATTEMPTS, DEVICES, NoteReceiver, Standing, StandingCell, VCPU_PORTS, notes};
 use crate::clock::HostClock;
@@ -35,7 +37,7 @@ use crate::record::Scheduling;
 use crate::wake::Wake;
 use crate::words::Side;
 
-type SourceLink = FaultyLink<ControlLink<ToDestination, ToSource, BulkHandle>>;
+type SourceLink = FaultyLink<StartingLink<ControlLink<ToDestination, ToSource, BulkHandle>>>;
 
 type Driver<P, E> = SourceDriver<
     HostClock,
@@ -106,6 +108,8 @@ pub struct SourceSetup {
     pub target: Target,
     /// A session that is there already: the first connect is answered with it.
     pub first: Option<Session>,
+    /// How the guest is started, at the first `Welcome`; none if it runs already.
+    pub start: Option<GuestStart>,
     /// The journal, open.
     pub journal: crate::journal::JournalFile,
     /// Guest memory.
@@ -186,6 +190,8 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> SourceLoop<P, E> {
         let (connector, arrivals) = Connector::start(setup.target, setup.first, wake.clone())?;
         let caller = Caller::Source(connector);
         let link = ControlLink::new(self.reactor.registry()?, LINK, arrivals, caller, bulk.clone());
+        let silence = Duration::from_nanos(machine.config().cadence.silence.get());
+        let link = StartingLink::new(link, setup.start, silence);
         let (sender, notes) = notes();
         let tap = SourceTap {
             notes: sender,

@@ -52,6 +52,7 @@ impl SourceSetup {
             config: SourceConfig::new(layout(&memory), contracts),
             target,
             first: None,
+            start: None,
             journal,
             memory,
             dirty: Box::new(dirty),

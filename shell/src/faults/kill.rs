@@ -42,17 +42,19 @@ fn source_enters(action: &SourceAction) -> Option<Phase> {
     }
 }
 
-/// The phase that a destination enters with this action.
+/// The phase that a destination enters with this action. Its hello is not among them: it counts once the `Welcome` is
+/// handed to the socket, since before that no guest has been started and no attempt has begun.
 fn destination_enters(action: &DestinationAction) -> Option<Phase> {
     match action {
-        DestinationAction::Note(Note::Began(_)) => Some(Phase::Hello),
         DestinationAction::Note(Note::Stopping) => Some(Phase::Stop),
-        DestinationAction::Expect { .. } => Some(Phase::Precopy),
         DestinationAction::Ask(Op::Load, _) => Some(Phase::Load),
         DestinationAction::Ask(Op::Resume, _) => Some(Phase::Resume),
         DestinationAction::Verify(_) => Some(Phase::Seal),
+        // The first that a source says once it has read its Welcome: all before it is the hello.
+        DestinationAction::Send(_, ToSource::Pong(_)) => Some(Phase::Precopy),
         DestinationAction::Send(_, ToSource::Ready { .. }) => Some(Phase::Ready),
         DestinationAction::Send(..)
+        | DestinationAction::Expect { .. }
         | DestinationAction::Write(_)
         | DestinationAction::Drain { .. }
         | DestinationAction::Discard
@@ -71,7 +73,8 @@ impl Injection {
         }
     }
 
-    /// Dies if the destination does; transfer counts when the guest stops. `Go` is the link's to see, as it is read.
+    /// Dies if the destination does; transfer counts when the guest stops. `Welcome` and `Go` are the link's to see, as
+    /// one is sent and the other read.
     pub fn kill_destination(&self, actions: &[DestinationAction]) {
         for phase in actions.iter().filter_map(destination_enters) {
             self.kill(Side::Destination, phase);

@@ -15,6 +15,10 @@ pub trait Marked {
     fn droppable(&self) -> Option<Droppable>;
     /// Whether it is the first that is sent after t = 0.
     fn opens_the_stop(&self) -> bool;
+    /// Whether it takes an attempt up.
+    fn is_welcome(&self) -> bool {
+        false
+    }
     /// Whether it is the commit point.
     fn is_go(&self) -> bool {
         self.droppable() == Some(Droppable::Go)
@@ -42,6 +46,10 @@ impl Marked for ToSource {
 
     fn opens_the_stop(&self) -> bool {
         false
+    }
+
+    fn is_welcome(&self) -> bool {
+        matches!(self, ToSource::Welcome(_))
     }
 }
 
@@ -120,6 +128,9 @@ impl<L: Link<Out: Marked, In: Marked>> Link for FaultyLink<L> {
             return Ok(());
         }
         self.inner.send(envelope, message)?;
+        if message.is_welcome() {
+            self.injection.kill(self.side, Phase::Hello);
+        }
         self.at_go(message);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use switchover_core::action::Alarm;
 
-use crate::agent::{Standing, StandingCell};
+use crate::agent::{Standing, StandingCell, Started};
 use crate::control_socket::{Cancelled, Effect, Operator, Status};
 use crate::record::RunRecord;
 use crate::units::nanoseconds;
@@ -60,12 +60,23 @@ pub struct Controlled {
     side: Side,
     board: Board,
     agent: OnceLock<(StandingCell, Cancel)>,
+    /// Whether a source's guest was started.
+    started: Option<Started>,
 }
 
 impl Controlled {
     /// A side without an agent yet, of which `board` is told.
     pub fn new(side: Side, board: Board) -> Self {
-        Controlled { side, board, agent: OnceLock::new() }
+        Controlled { side, board, agent: OnceLock::new(), started: None }
+    }
+
+    /// The same, of a source whose guest is `started` later.
+    pub fn starting(self, started: Started) -> Self {
+        Controlled { started: Some(started), ..self }
+    }
+
+    fn has_no_guest(&self) -> bool {
+        self.started.as_ref().is_some_and(|started| !started.get())
     }
 
     /// There is one now. `cancel` has the loop say where the guest is, and then takes the cancel; in this order, in one
@@ -88,7 +99,7 @@ impl Operator for Controlled {
             side: self.side,
             pid: std::process::id(),
             standing: standing.to_string(),
-            text: text(standing).into(),
+            text: if self.has_no_guest() { NOT_STARTED } else { text(standing) }.into(),
             attempt: told.attempt.clone(),
             attempts_ended: told.ended,
             remaining_bytes: told.progress.map(|(_, remaining)| remaining),
@@ -101,6 +112,7 @@ impl Operator for Controlled {
 
     fn cancel(&self) -> Cancelled {
         let (tell, told) = sync_channel(1);
+        let none_yet = self.has_no_guest();
         let standing = match self.agent.get() {
             None => Ok(Standing::Waits),
             Some((_, cancel)) => {
@@ -113,6 +125,7 @@ impl Operator for Controlled {
             return Cancelled { effect: Effect::Requested, text: text.into() };
         };
         let (effect, text) = match standing {
+            _ if none_yet => (Effect::Effective, "cancelled: the guest is not started, and its process ends"),
             Standing::Migrating | Standing::Stopped => {
                 (Effect::Effective, "cancelled: the guest stays on the source")
             }
@@ -138,6 +151,9 @@ impl Operator for Controlled {
         Cancelled { effect, text: text.into() }
     }
 }
+
+/// What a source says before its first `Welcome`.
+const NOT_STARTED: &str = "the guest is not started yet: the destination's Welcome is waited for";
 
 /// Where the guest is and what is safe, for a person.
 pub fn text(standing: Standing) -> &'static str {

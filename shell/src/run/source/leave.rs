@@ -30,17 +30,20 @@ impl Run {
                 self.say("the guest runs on the destination already; this ends once that is settled");
                 self.leaving.get_or_insert_with(Instant::now);
             }
-            _ => {
-                self.agent.commands().event(SourceEvent::Cancel);
-                if std::mem::replace(&mut self.cancelled, true) || signal == Signal::Terminate {
-                    self.say("cancelling, and ending");
-                    self.leaving.get_or_insert_with(Instant::now);
-                } else {
-                    self.say("cancelling; the guest stays here. Signal again to end it");
-                }
-            }
+            _ => self.cancel(signal),
         }
         None
+    }
+
+    /// Has the guest stay; a second one, or SIGTERM, ends it as well.
+    pub(super) fn cancel(&mut self, signal: Signal) {
+        self.agent.commands().event(SourceEvent::Cancel);
+        if std::mem::replace(&mut self.cancelled, true) || signal == Signal::Terminate {
+            self.say("cancelling, and ending");
+            self.leaving.get_or_insert_with(Instant::now);
+        } else {
+            self.say("cancelling; the guest stays here. Signal again to end it");
+        }
     }
 
     /// Ends a run that is to end, once it can be told where the guest is. A cancel has the time of a rollback.

@@ -1,6 +1,7 @@
 //! `switchover source`: makes the guest, meets the destination, and stays until it is known where the guest runs.
 
 mod leave;
+mod start;
 mod watch;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use switchover_core::time::{Ns, Ppm};
 use switchover_core::units::Bytes;
 use switchover_core::wire::version::Offer;
 
-use crate::agent::{SourceLoop, SourceSetup};
+use crate::agent::{SourceLoop, SourceSetup, Started};
 use crate::cli::SourceOptions;
 use crate::contracts::Contracts;
 use crate::control_socket::ControlSocket;
@@ -82,6 +83,7 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     };
     let session = connect(&target, Purpose::New, 1)?;
 
+    let started = Started::default();
     let config = config(&options, contracts);
     let summary = *journal.summary();
     let (log, events) = match &options.run.events {
@@ -102,6 +104,7 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         config,
         target,
         first: Some(session),
+        start: Some(start::guest(&vmm, &options, &started)),
         journal,
         memory: vmm.memory().clone(),
         dirty: Box::new(KvmDirtyBitmap::new(&vmm)),
@@ -126,7 +129,7 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
     let operator = Operator::listen(signals)?;
     let board = Board::default();
     let commands = agent.commands().clone();
-    let controlled = Controlled::new(Side::Source, board.clone());
+    let controlled = Controlled::new(Side::Source, board.clone()).starting(started.clone());
     controlled.begin(agent.standing().clone(), move |tell| {
         // The receiver may have given up by then.
         commands.with(move |machine| {
@@ -153,15 +156,20 @@ pub fn source(options: SourceOptions) -> Result<ExitCode> {
         control,
         events,
         progress: None,
+        started,
+        announced: false,
+        began: None,
         cancelled: false,
         leaving: None,
         warned: None,
     };
-    if run.operator.said().is_some() {
-        bail!("told to end before an attempt began; the guest was not started");
+    match run.until_over() {
+        Ok(exit) => Ok(run.end(exit)),
+        Err(why) => {
+            run.abandon();
+            Err(why)
+        }
     }
-    let exit = run.until_over();
-    Ok(run.end(exit))
 }
 
 pub(in crate::run) fn open_journal(side: Side, asked: Option<PathBuf>) -> Result<JournalFile> {

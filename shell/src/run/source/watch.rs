@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, bail};
 use switchover_core::action::Note;
 use switchover_core::event::SourceEvent;
 use switchover_core::hal::NoDevice;
 use switchover_core::outcome::{Ending, Reason};
+use switchover_core::time::At;
 
 use super::LOOK_EVERY;
-use crate::agent::{Noted, SourceAgent, Standing};
-use crate::cli::{GuestOptions, Linger, SourceOptions};
+use super::start::unwelcome;
+use crate::agent::{Noted, SourceAgent, Standing, Started};
+use crate::cli::{Linger, SourceOptions};
 use crate::control_socket::ControlSocket;
 use crate::events::EventWriter;
 use crate::exit_code::ExitCode;
@@ -22,16 +25,10 @@ use crate::run::ledger::Ledger;
 use crate::run::operator::Operator;
 use crate::run::self_check::SelfCheck;
 use crate::ui::progress::{Copied, Progress};
-use crate::units::{Rate, short_duration};
+use crate::units::short_duration;
 use crate::words::Side;
 
 type Agent = SourceAgent<KvmSourceVcpus, NoDevice>;
-
-/// How long the guest runs before it is moved.
-const WARM_UP_LEAST: Duration = Duration::from_millis(100);
-
-/// See [`WARM_UP_LEAST`].
-const WARM_UP_MOST: Duration = Duration::from_millis(1000);
 
 /// A run that is under way.
 pub(super) struct Run {
@@ -46,6 +43,12 @@ pub(super) struct Run {
     pub(super) control: Option<ControlSocket>,
     pub(super) events: Option<EventWriter>,
     pub(super) progress: Option<Progress>,
+    /// Whether the guest was started: at the first `Welcome`.
+    pub(super) started: Started,
+    /// The parent knows that it was.
+    pub(super) announced: bool,
+    /// When the present attempt began.
+    pub(super) began: Option<At>,
     /// The operator has cancelled before.
     pub(super) cancelled: bool,
     /// Since when the process is to end.
@@ -56,13 +59,16 @@ pub(super) struct Run {
 
 impl Run {
     /// Looks at notes and signals until there is nothing more to wait for.
-    pub(super) fn until_over(&mut self) -> ExitCode {
-        self.start_guest();
+    ///
+    /// # Errors
+    /// There was no `Welcome`, and so no guest.
+    pub(super) fn until_over(&mut self) -> Result<ExitCode> {
         self.agent.commands().event(SourceEvent::Begin);
         // The last outcome, and since when it holds.
         let mut outcome: Option<(ExitCode, Instant)> = None;
         loop {
             while let Some(noted) = self.agent.notes().next() {
+                self.check_welcome(&noted)?;
                 if let Some(exit) = self.take(&noted) {
                     outcome = Some((exit, Instant::now()));
                 }
@@ -83,22 +89,64 @@ impl Run {
                 let lingered = lingered && !resolved;
                 // After a commit there is nothing left here: `Fin` is sent.
                 if lingered || exit == ExitCode::Committed {
-                    return exit;
+                    return Ok(exit);
                 }
             }
             let outcome = outcome.map(|(exit, _)| exit);
-            if let Some(exit) = self.hear(outcome).or_else(|| self.leave(outcome)) {
-                return exit;
+            if self.started.get() && !self.announced {
+                self.announced = true;
+                self.report();
+            }
+            if !self.started.get() {
+                self.hear_early()?;
+            } else if let Some(exit) = self.hear(outcome).or_else(|| self.leave(outcome)) {
+                return Ok(exit);
             }
             if !self.agent.goes_on() {
+                if self.started.never() {
+                    bail!("the guest was not started: the agent failed before an attempt began");
+                }
                 self.say("the agent has failed; this process can do no more for its guest");
-                return self.exit_now();
+                return Ok(self.exit_now());
             }
             if let Some(alarm) = self.checks.alarm() {
                 self.say(&alarm);
             }
             self.show();
             std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// An attempt that ended before the first `Welcome` is none, nor are those that would follow it.
+    fn check_welcome(&mut self, noted: &Noted) -> Result<()> {
+        match noted.note {
+            Note::Began(_) => self.began = Some(noted.at),
+            Note::Ended(ended) if self.started.never() => {
+                let silence = switchover_core::config::Cadence::default().silence;
+                bail!(unwelcome(&self.options, &ended, self.began, noted.at, silence));
+            }
+            Note::Finished if self.started.never() => {
+                bail!(
+                    "the guest was not started: this journal has no more names for attempts; give another with --journal FILE"
+                )
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A signal while there is no guest yet ends the process.
+    fn hear_early(&mut self) -> Result<()> {
+        match self.operator.said() {
+            Some(_) if self.started.never() => {
+                bail!("the guest was not started: told to end before an attempt began")
+            }
+            // It was faster, and this is the first of them.
+            Some(signal) => {
+                self.cancel(signal);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -140,7 +188,8 @@ impl Run {
             | Note::DeviceLost(_)
             | Note::Runs => {}
         }
-        if tells {
+        // A parent that hears of an attempt counts the guest in.
+        if tells && self.started.get() {
             self.report();
         }
         outcome
@@ -161,21 +210,6 @@ impl Run {
         let record = self.ledger.record();
         self.board.post(&record, self.ledger.verdict(), self.agent.standing().get());
         self.reporter.snapshot(Side::Source, &record, standing);
-    }
-
-    /// Lets the guest run, and gives it the time to write its working set once: moving a guest that has not begun is no
-    /// feat. The destination has let it in by now; from here on whatever happens is an attempt's end.
-    fn start_guest(&mut self) {
-        for vcpu in self.vmm.vcpus() {
-            // A vCPU that cannot run dies with a reason, which the guest's report shows.
-            drop(vcpu.resume());
-        }
-        let GuestOptions { working_set, dirty_rate, .. } = self.options.guest;
-        let once = match dirty_rate {
-            Rate::Max | Rate::BytesPerSecond(0) => WARM_UP_LEAST,
-            Rate::BytesPerSecond(rate) => Duration::from_millis(working_set.0.saturating_mul(1000) / rate),
-        };
-        std::thread::sleep(once.clamp(WARM_UP_LEAST, WARM_UP_MOST));
     }
 
     fn aborted(&self, reason: Reason) -> String {
@@ -218,6 +252,17 @@ impl Run {
             Some(progress) => progress.say(text),
             None => eprintln!("{text}"),
         }
+    }
+
+    /// Ends a run that never had a guest: there is nothing to record.
+    pub(super) fn abandon(self) {
+        let Run { agent, vmm, control, events, .. } = self;
+        drop(control);
+        if let Err(error) = agent.stop() {
+            eprintln!("error: the agent failed: {error}");
+        }
+        keep::events(events);
+        drop(vmm);
     }
 
     /// Writes what is to be kept, and ends.
