@@ -7,5 +7,6 @@
 //! Not here: anything of the shell. The simulator opens no socket and no device.
 
 pub mod bound;
+pub mod campaign;
 pub mod check;
 pub mod scenario;
