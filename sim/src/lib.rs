@@ -9,4 +9,6 @@
 pub mod bound;
 pub mod campaign;
 pub mod check;
+pub mod exit_code;
+pub mod report;
 pub mod scenario;
