@@ -9,6 +9,7 @@
 pub mod bound;
 pub mod campaign;
 pub mod check;
+pub mod cli;
 pub mod exit_code;
 pub mod report;
 pub mod scenario;
