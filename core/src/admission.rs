@@ -108,19 +108,8 @@ pub fn judge<const V: usize, const D: usize>(
     arbiter: bool,
     traffic: Traffic,
 ) -> (Verdict, Option<Schedule>) {
-    let rho = drift.relative(peer.drift);
-    let inputs = Inputs {
-        hard_limit: limits.hard(),
-        rollback: sums.rollback,
-        journal: own.journal.time,
-        timer: own.timer.time,
-        peer_timer: peer.timer,
-        need: peer.need(),
-        peer_journal: peer.journal,
-        delay: traffic.delay,
-        claim: arbiter.then_some(own.claim.time),
-        drift: rho,
-    };
+    let inputs = inputs(limits, own, sums, peer, drift, arbiter, traffic.delay);
+    let rho = inputs.drift;
     let planned = inputs.schedule();
     // `go_by` is what the reserve leaves of the limit: no need to compute it twice.
     let reserve =
@@ -152,6 +141,30 @@ pub fn judge<const V: usize, const D: usize>(
     verdict.fits =
         schedule.is_some() && verdict.work() <= verdict.go_by && verdict.downtime() <= limits.downtime;
     (verdict, schedule)
+}
+
+/// What the formulas need, from both sides' contracts.
+pub(crate) fn inputs<const V: usize, const D: usize>(
+    limits: Limits,
+    own: &SourceContracts<V, D>,
+    sums: SourceSums,
+    peer: &PeerTerms,
+    drift: Ppm,
+    arbiter: bool,
+    delay: Ns,
+) -> Inputs {
+    Inputs {
+        hard_limit: limits.hard(),
+        rollback: sums.rollback,
+        journal: own.journal.time,
+        timer: own.timer.time,
+        peer_timer: peer.timer,
+        need: peer.need(),
+        peer_journal: peer.journal,
+        delay,
+        claim: arbiter.then_some(own.claim.time),
+        drift: drift.relative(peer.drift),
+    }
 }
 
 impl From<&Verdict> for Rest {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{DestinationContracts, SourceContracts};
 use crate::id::{ArbiterKey, GuestInstance};
 use crate::limits::{DURATION_MAX, PAGE_SIZE};
+#[cfg(feature = "mutants")]
+use crate::mutant::Mutant;
 use crate::time::{Ns, Ppm};
 use crate::units::Bytes;
 
@@ -105,6 +107,10 @@ pub struct SourceConfig<const V: usize, const D: usize> {
     pub hold_on_lost_device: bool,
     /// Time contracts.
     pub contracts: SourceContracts<V, D>,
+    /// The rule that this machine is to leave out; for the tests of the simulator's checkers.
+    #[cfg(feature = "mutants")]
+    #[serde(skip)]
+    pub mutant: Option<Mutant>,
 }
 
 /// The destination's settings.
@@ -122,6 +128,10 @@ pub struct DestinationConfig<const V: usize, const D: usize> {
     pub instance: GuestInstance,
     /// Time contracts.
     pub contracts: DestinationContracts<V, D>,
+    /// The rule that this machine is to leave out; for the tests of the simulator's checkers.
+    #[cfg(feature = "mutants")]
+    #[serde(skip)]
+    pub mutant: Option<Mutant>,
 }
 
 /// Why settings cannot hold together; each names what to change.
@@ -167,6 +177,8 @@ impl<const V: usize, const D: usize> SourceConfig<V, D> {
             arbiter: None,
             hold_on_lost_device: false,
             contracts,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
     }
 
@@ -203,7 +215,16 @@ impl<const V: usize, const D: usize> SourceConfig<V, D> {
 impl<const V: usize, const D: usize> DestinationConfig<V, D> {
     /// No arbiter, and a drift that any host's clock keeps.
     pub fn new(layout: Layout, instance: GuestInstance, contracts: DestinationContracts<V, D>) -> Self {
-        Self { cadence: Cadence::default(), drift: Ppm::SOUND, layout, arbiter: None, instance, contracts }
+        Self {
+            cadence: Cadence::default(),
+            drift: Ppm::SOUND,
+            layout,
+            arbiter: None,
+            instance,
+            contracts,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
     }
 
     /// Whether the settings hold together.

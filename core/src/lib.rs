@@ -21,8 +21,16 @@
 //!
 //! What is absent: no clock is read, nothing is allocated, nothing blocks, no loop is
 //! unbounded, no float is used, and no entry point panics.
+//!
+//! Features: `defmt` logs on firmware. `mutants` is for the simulator's tests alone: it lets a configuration ask for a
+//! machine that is wrong in one stated way, and does not build without debug assertions.
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!(
+    "`mutants` makes machines that break their promises on purpose: only test builds, with debug assertions, may have it"
+);
 
 pub mod action;
 pub mod admission;
@@ -37,6 +45,10 @@ pub mod id;
 pub mod journal;
 pub mod learn;
 pub mod limits;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+#[cfg(not(feature = "mutants"))]
+mod mutant;
 pub mod outcome;
 pub mod port;
 pub mod record;

@@ -110,7 +110,10 @@ impl Inputs {
 
     /// The schedule, or how much the reserve alone takes.
     pub fn schedule(&self) -> Result<Schedule, NoTime> {
-        let (lease, answer) = (self.lease(), self.answer());
+        self.schedule_with(self.lease(), self.answer())
+    }
+
+    pub(crate) fn schedule_with(&self, lease: Ns, answer: Ns) -> Result<Schedule, NoTime> {
         let reserve = self.reserve_with(lease, answer);
         match self.hard_limit.checked_minus(reserve) {
             Some(go_by) => {

@@ -5,6 +5,7 @@ use super::{Destination, push};
 use crate::action::{Actions, DestinationAction, Note};
 use crate::id::AttemptId;
 use crate::journal::{Record, RecordKind};
+use crate::mutant::Mutant;
 use crate::outcome::{Ended, Ending, Reason};
 use crate::port::{Blame, Op, Port, PortSet};
 use crate::time::{At, Ns};
@@ -111,7 +112,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         out: &mut Actions<DestinationAction>,
     ) {
         let asks = matches!(message, ToDestination::Go | ToDestination::Query);
-        if envelope.peer != self.identity {
+        if envelope.peer != self.identity && !self.config.wrong(Mutant::JournalIdentityIgnored) {
             // Not this journal: what became of the attempt cannot be said from here (H10).
             if asks {
                 let own = Envelope { peer: self.identity, incarnation: self.incarnation, ..envelope };
@@ -225,14 +226,18 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         let pending = self.config.contracts.ports();
         let refusing = Refusing { attempt, reason, offender, pending };
         self.state = State::Refusing(refusing);
-        self.say_refused(&refusing, out);
+        if reason != Refusal::LeaseEnded || !self.config.wrong(Mutant::LeaseEndsSilently) {
+            self.say_refused(&refusing, out);
+        }
         push(out, DestinationAction::Discard);
         push(out, DestinationAction::Ask(Op::Unload, pending));
         let reason = Reason::Refused(reason);
         let ended =
             Ended { attempt: attempt.id, ending: Ending::Aborted(reason), offender, blackout: Ns::ZERO };
         push(out, DestinationAction::Note(Note::Ended(ended)));
-        if let Some(claim) = &mut self.claimed {
+        if let Some(claim) = &mut self.claimed
+            && !self.config.wrong(Mutant::RefusalKeepsClaim)
+        {
             claim.give = Some(now);
         }
     }
@@ -274,6 +279,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     /// table is full and the journal is not in it, so none of its attempts is ever taken up.
     // [SW-5]
     pub(super) fn raise_floor(&mut self, id: AttemptId) -> bool {
+        if self.config.wrong(Mutant::FloorForgotten) {
+            return true;
+        }
         match self.floors.iter_mut().find(|floor| floor.journal == id.journal) {
             Some(floor) => {
                 floor.counter = floor.counter.max(id.counter);

@@ -6,6 +6,7 @@ use crate::action::{Actions, Alarm, DestinationAction, Note};
 use crate::event::{Outcome, Owner};
 use crate::id::AttemptId;
 use crate::journal::RecordKind;
+use crate::mutant::Mutant;
 use crate::outcome::{Ended, Ending};
 use crate::port::{Blame, Op, Phase, Port, PortSet, Side};
 use crate::time::{At, Ns};
@@ -69,6 +70,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     fn write_running(&mut self, deciding: Deciding, out: &mut Actions<DestinationAction>) {
         self.state = State::Writing(deciding);
         push(out, DestinationAction::Write(self.record(RecordKind::Running, deciding.attempt.id)));
+        if self.config.wrong(Mutant::ResumeBeforeRecord) {
+            self.resume(deciding.since, deciding, false, out);
+        }
     }
 
     /// When an undecided Ready is said again, or refuses by itself (H4).
@@ -78,6 +82,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             self.refuse(now, s.attempt, Refusal::LeaseEnded, None, out);
         } else if now >= s.again {
             let window = self.decide_by(s.lease_end).since(now);
+            if self.config.wrong(Mutant::LeaseRestarted) {
+                s.lease_end = s.lease_end.plus(self.config.cadence.within(window));
+            }
             s.again = now.plus(self.config.cadence.within(window));
             self.state = State::Ready(s);
             self.say_ready(now, &s, out);
@@ -105,6 +112,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         match owner {
             Some(Owner::Destination) if now <= self.claimed_by(&s) => self.write_running(s, out),
             Some(Owner::Destination) => self.refuse(now, s.attempt, Refusal::LeaseEnded, None, out),
+            Some(Owner::Source) if self.config.wrong(Mutant::ClaimIgnored) => self.write_running(s, out),
             Some(Owner::Source) => {
                 // Nothing to yield: the source has it.
                 self.claimed = None;
@@ -145,7 +153,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         let offender = Blame { side: Side::Destination, port: Port::Journal, phase: Phase::Go };
         if !durable {
             self.supersede(s, Refusal::JournalFailed, Some(offender), out);
-        } else if now > s.lease_end.minus(self.config.contracts.resume()) {
+        } else if now > s.lease_end.minus(self.config.contracts.resume())
+            && !self.config.wrong(Mutant::NoSecondLook)
+        {
             self.supersede(s, Refusal::TooLate, Some(offender), out);
         } else {
             self.resume(now, s, false, out);
@@ -163,6 +173,10 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         let (devices, vcpus) = (ports.devices(), ports.vcpus());
         let s = Resuming { deciding, asked: now, devices, vcpus, executed: false, forward, again: None };
         self.state = State::Resuming(s);
+        if self.config.wrong(Mutant::RunningBeforeResume) {
+            let running = ToSource::Running(deciding.measured);
+            push(out, DestinationAction::Send(deciding.attempt.envelope(), running));
+        }
         push(out, DestinationAction::Ask(Op::Resume, if devices.is_empty() { vcpus } else { devices }));
     }
 
@@ -182,7 +196,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             s.deciding.measured.offender = Some(blame);
         }
         if s.devices.meets(one) {
-            if s.forward && outcome != Outcome::Done {
+            if s.forward && outcome != Outcome::Done && !self.config.wrong(Mutant::RolledForwardRefused) {
                 return self.resume_again(now, s, out);
             }
             s.devices = s.devices.without(one);
@@ -194,12 +208,13 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         } else if s.devices.is_empty() && s.vcpus.meets(one) {
             s.vcpus = s.vcpus.without(one);
             // A port that failed does not speak for those that run.
-            s.executed |= matches!(outcome, Outcome::Done | Outcome::FailedRunning);
+            let before = s.executed && !self.config.wrong(Mutant::OneFailedPortRefuses);
+            s.executed = before || matches!(outcome, Outcome::Done | Outcome::FailedRunning);
             push(out, super::load::phase(port, Phase::Resume, planned, took));
             match (s.vcpus.is_empty(), s.executed) {
                 (false, _) => self.state = State::Resuming(s),
                 (true, true) => self.runs(now, s, out),
-                (true, false) if s.forward => {
+                (true, false) if s.forward && !self.config.wrong(Mutant::RolledForwardRefused) => {
                     s.vcpus = self.config.contracts.ports().vcpus();
                     self.resume_again(now, s, out);
                 }
@@ -267,6 +282,9 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         let again = Some(now.plus(self.config.cadence.again));
         let running = Running { attempt: s.deciding.attempt, measured, again };
         self.state = State::Running(running);
+        if self.config.wrong(Mutant::RecordEndsWithResume) {
+            push(out, DestinationAction::Write(self.record(RecordKind::Finished, running.attempt.id)));
+        }
         self.say_running(&running, out);
         push(out, DestinationAction::Note(Note::Runs));
         let ended = Ended {
@@ -304,6 +322,10 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             Superseding { attempt: s.attempt, lease_end: s.lease_end, reason, offender, again: None };
         self.state = State::Superseding(superseding);
         push(out, DestinationAction::Write(self.record(RecordKind::Refused, s.attempt.id)));
+        if self.config.wrong(Mutant::RefusedBeforeSuperseded) {
+            let refused = ToSource::Refused { reason, offender };
+            push(out, DestinationAction::Send(s.attempt.envelope(), refused));
+        }
     }
 
     pub(super) fn on_superseded(&mut self, now: At, durable: bool, out: &mut Actions<DestinationAction>) {

@@ -7,6 +7,7 @@ use crate::event::Outcome;
 use crate::id::AttemptId;
 use crate::journal::RecordKind;
 use crate::limits::{DURATION_MAX, VERSION, VERSION_OLDEST};
+use crate::mutant::Mutant;
 use crate::port::{Blame, Op, Phase, Port, PortSet, Side};
 use crate::time::{At, Ns};
 use crate::wire::message::{Echo, Envelope, Hello, Measured, Refusal, Seal, ToSource, Welcome};
@@ -46,7 +47,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             | State::Running(_)
             | State::Lost { .. } => {}
         }
-        if current == Some(id) {
+        if current == Some(id) && !self.config.wrong(Mutant::DuplicateHelloRefused) {
             return;
         }
         let same_source = current.is_some_and(|current| current.journal == id.journal);
@@ -120,7 +121,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             Err(Refusal::Old)
         } else if !same_layout {
             Err(Refusal::Layout)
-        } else if hello.arbiter != self.config.arbiter {
+        } else if hello.arbiter != self.config.arbiter && !self.config.wrong(Mutant::ArbiterNotCompared) {
             Err(Refusal::Arbiter)
         } else if hello.downtime_limit.plus(hello.switchover_limit) > DURATION_MAX {
             Err(Refusal::Protocol)
@@ -139,7 +140,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     /// Refuses an attempt that is not the one being served, for good.
     fn turn_away(&mut self, id: AttemptId, reason: Refusal, out: &mut Actions<DestinationAction>) {
         // With the table full, a journal that is not in it is turned away every time: for good too.
-        let _known = self.raise_floor(id);
+        let _known = self.config.wrong(Mutant::BusyNotRemembered) || self.raise_floor(id);
         let envelope = Envelope { attempt: id, peer: self.identity, incarnation: self.incarnation };
         push(out, DestinationAction::Send(envelope, ToSource::Refused { reason, offender: None }));
     }
@@ -219,7 +220,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             let offender = Blame { side: Side::Destination, port, phase: Phase::Load };
             return self.refuse(now, attempt, Refusal::PortFailed, Some(offender), out);
         }
-        if outcome == Outcome::More {
+        if outcome == Outcome::More && !self.config.wrong(Mutant::FirstSliceIsAll) {
             return push(out, DestinationAction::Ask(Op::Load, one));
         }
         match self.state {
@@ -289,7 +290,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     pub(super) fn on_verified(&mut self, now: At, arrived: Seal, out: &mut Actions<DestinationAction>) {
         let State::Verifying(mut s) = self.state else { return };
         let offender = Blame { side: Side::Destination, port: Port::Memory, phase: Phase::Seal };
-        if arrived != s.seal {
+        if arrived != s.seal && !self.config.wrong(Mutant::DigestUnchecked) {
             self.warm = false;
             return self.refuse(now, s.attempt, Refusal::Digest, Some(offender), out);
         }
@@ -303,7 +304,8 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// Devices leave RESUMING once everything is loaded and verified.
     fn settle(&mut self, now: At, s: Verifying, out: &mut Actions<DestinationAction>) {
-        let Some(seal) = s.verified.filter(|_| s.pending.is_empty()) else { return };
+        let loaded = s.pending.is_empty() || self.config.wrong(Mutant::ReadyBeforeLoaded);
+        let Some(seal) = s.verified.filter(|_| loaded) else { return };
         let devices = self.config.contracts.ports().devices();
         let measured = Measured { load: s.load, seal, resume: Ns::ZERO, offender: None };
         let settling = Settling {

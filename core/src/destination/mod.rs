@@ -22,6 +22,7 @@ use crate::event::DestinationEvent;
 use crate::fmt::Watch;
 use crate::id::{AttemptId, Incarnation, JournalId};
 use crate::journal::RecordKind;
+use crate::mutant::Mutant;
 use crate::port::Op;
 use crate::time::{At, Ns};
 use crate::wire::message::{Envelope, Refusal, ToDestination};
@@ -134,6 +135,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             }),
             State::Verifying(s) => Some(s.told.limit_at.just_after()),
             State::Settling(s) => Some(s.told.limit_at.just_after()),
+            State::Ready(s) if self.config.wrong(Mutant::DecideByNotArmed) => Some(s.again),
             State::Ready(s) => Some(self.decide_by(s.lease_end).just_after().or_earlier(s.again)),
             State::Resuming(s) => self.resuming_deadline(&s),
             State::Superseding(s) => s.again,
@@ -214,7 +216,10 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// C + J + Res: one value, for the fit test and for `decide_by` alike (\[SW-63\]).
     fn need(&self) -> Ns {
-        self.config.contracts.need(self.config.arbiter.is_some())
+        let arbiter = self.config.arbiter.is_some() && !self.config.wrong(Mutant::NeedWithoutClaim);
+        let need = self.config.contracts.need(arbiter);
+        let journal = self.config.contracts.journal.time;
+        if self.config.wrong(Mutant::NeedWithoutJournal) { need.minus(journal) } else { need }
     }
 
     /// The latest instant to take `Go` at.
@@ -234,7 +239,11 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         if let ToDestination::Hello(hello) = message {
             return self.on_hello(now, envelope.attempt, hello, out);
         }
-        let current = self.state.attempt().filter(|attempt| attempt.envelope() == envelope);
+        let mut named = envelope;
+        if self.config.wrong(Mutant::IncarnationIgnored) {
+            named.incarnation = self.incarnation;
+        }
+        let current = self.state.attempt().filter(|attempt| attempt.envelope() == named);
         if current.is_none() {
             return self.on_stale(now, envelope, message, out);
         }

@@ -8,6 +8,7 @@ use crate::action::{Actions, DestinationAction, Step};
 use crate::config::{ConfigError, DestinationConfig};
 use crate::id::{AttemptId, Incarnation};
 use crate::journal::{DestinationGuest, DestinationJournal};
+use crate::mutant::Mutant;
 use crate::port::Op;
 use crate::time::{At, Ns};
 use crate::wire::message::{Measured, Refusal};
@@ -40,6 +41,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         // A claim for an attempt that is recorded as running is never yielded.
         let claimed = journal
             .claiming
+            .filter(|_| !config.wrong(Mutant::RestartKeepsClaim))
             .filter(|claiming| journal.running.is_none_or(|(running, _)| running != *claiming))
             .map(|attempt| Claim { attempt, give: Some(now) })
             .or(decided.map(|(attempt, _)| Claim { attempt, give: None }));
@@ -58,13 +60,22 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
             // Its Hello may still be under way; once forgotten, it is not to be taken up again.
             let _known = machine.raise_floor(id);
         }
+        let any = machine.config.wrong(Mutant::RecordNamesNoGuest);
+        let drops = machine.config.wrong(Mutant::RecordedGuestDropped);
         match (journal.running, guest) {
-            (Some((id, named)), DestinationGuest::Running(found)) if found == named => {
+            (Some((id, _)), DestinationGuest::Gone) if machine.config.wrong(Mutant::GoneIsRunning) => {
                 let attempt = machine.found(id);
                 let measured = Measured::default();
                 machine.state = State::Running(Running { attempt, measured, again: Some(now) });
             }
-            (Some((id, named)), DestinationGuest::Paused(found)) if found == named => {
+            (Some(_), DestinationGuest::Gone) if machine.config.wrong(Mutant::GoneIsRefused) => {}
+            (None, DestinationGuest::Paused(_)) if machine.config.wrong(Mutant::FoundIsKept) => {}
+            (Some((id, named)), DestinationGuest::Running(found)) if found == named || any => {
+                let attempt = machine.found(id);
+                let measured = Measured::default();
+                machine.state = State::Running(Running { attempt, measured, again: Some(now) });
+            }
+            (Some((id, named)), DestinationGuest::Paused(found)) if (found == named || any) && !drops => {
                 let attempt = machine.found(id);
                 let deciding =
                     Deciding { attempt, lease_end: now, since: now, measured: Measured::default() };

@@ -11,6 +11,7 @@ use crate::admission::Rest;
 use crate::digest::Digest;
 use crate::event::{Outcome, Pass};
 use crate::journal::RecordKind;
+use crate::mutant::Mutant;
 use crate::outcome::Reason;
 use crate::port::{Blame, Op, Phase, Port, PortSet, Side};
 use crate::schedule::Schedule;
@@ -80,6 +81,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         };
         match next.filter(|(_, pending)| !pending.is_empty()) {
             Some((stage, pending)) => {
+                if self.config.wrong(Mutant::StopCountedLate) {
+                    s.blackout.t0 = now;
+                }
                 s.touched = s.touched.with(pending);
                 self.state = State::Stopping(Stopping { stage, pending, since: now, ..s });
                 push(out, SourceAction::Ask(stage.op(), pending));
@@ -171,6 +175,11 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         left: Ns,
         out: &mut Actions<SourceAction>,
     ) {
+        if let State::RollingBack(s) = self.state
+            && self.config.wrong(Mutant::GoAfterAbort)
+        {
+            push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Go));
+        }
         let State::Sealed(mut s) = self.state else { return };
         if s.blackout.attempt.envelope() != envelope {
             return self.abort(now, Reason::PeerChanged, None, out);
@@ -199,7 +208,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
 
     /// `Go` needs Ready with my digest, a durable `MayGo`, and `now <= go_by` (\[SW-19\]).
     fn try_go(&mut self, now: At, s: Sealed, out: &mut Actions<SourceAction>) {
-        match s.ready.filter(|_| s.may_go && now <= s.blackout.go_by()) {
+        let may_go = s.may_go || self.config.wrong(Mutant::GoBeforeMayGo);
+        let in_time = now <= s.blackout.go_by() || self.config.wrong(Mutant::GoByLeftToTimer);
+        match s.ready.filter(|_| may_go && in_time) {
             Some(lease) => self.go(now, s.blackout, lease, out),
             None => self.state = State::Sealed(s),
         }
@@ -209,6 +220,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     // [SW-20]
     pub(super) fn blackout_time(&mut self, now: At, out: &mut Actions<SourceAction>) {
         match self.state {
+            _ if self.unbounded() => {}
             State::Stopping(s) if now > s.blackout.stopped_by() => {
                 let waiting = self.waiting(now.since(s.since), s.pending, s.stage.op());
                 self.doomed(now, &s.blackout, waiting, out);
@@ -256,6 +268,17 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             | State::Releasing(_)
             | State::Committed { .. }
             | State::Held { .. } => {}
+        }
+    }
+
+    /// Whether a mutant has taken the deadline of this state away.
+    pub(super) fn unbounded(&self) -> bool {
+        match self.state {
+            State::Stopping(_) | State::Saving(_) | State::Sealing(_) => {
+                self.config.wrong(Mutant::WorkUnbounded)
+            }
+            State::Sealed(s) => s.ready.is_some() && self.config.wrong(Mutant::GoByWaitsForJournal),
+            _ => false,
         }
     }
 

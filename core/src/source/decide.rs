@@ -8,6 +8,7 @@ use crate::action::{Actions, Alarm, Note, SourceAction};
 use crate::event::Owner;
 use crate::id::AttemptId;
 use crate::journal::RecordKind;
+use crate::mutant::Mutant;
 use crate::outcome::{Ended, Ending, Reason};
 use crate::port::{Blame, Phase, Port, PortSet, Side};
 use crate::time::{At, Ns};
@@ -38,6 +39,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         // Strictly after: an answer read at this very instant has been taken before (H14).
         if now > s.answer_by {
             let doubt = InDoubt { blackout: s.blackout, since: s.since, again: now, claiming: false };
+            if self.config.wrong(Mutant::TimeRollsBack) {
+                return self.roll_back_decided(now, doubt, Reason::TooLate, None, out);
+            }
             push(out, SourceAction::Note(Note::InDoubt));
             self.in_doubt_time(now, doubt, out);
         } else if now >= s.again {
@@ -59,7 +63,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
         s.again = now.plus(self.config.cadence.again);
         if self.link == Link::Up {
-            push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Query));
+            self.query(s.blackout.attempt, out);
         } else {
             self.connect(out);
         }
@@ -70,6 +74,13 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             push(out, SourceAction::Claim(s.blackout.attempt.id));
         }
         self.state = State::InDoubt(s);
+    }
+
+    /// Asks what became of it.
+    pub(super) fn query(&self, attempt: Attempt, out: &mut Actions<SourceAction>) {
+        if !self.config.wrong(Mutant::NoQuery) {
+            push(out, SourceAction::Send(attempt.envelope(), ToDestination::Query));
+        }
     }
 
     /// The answer to `Go` may come from a restarted destination, but only with its own journal (H10).
@@ -95,7 +106,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             | State::Committed { .. }
             | State::Held { .. } => return None,
         };
-        (doubt.blackout.attempt.peer == envelope.peer).then_some(doubt)
+        let same = doubt.blackout.attempt.peer == envelope.peer;
+        (same || self.config.wrong(Mutant::JournalIdentityIgnored)).then_some(doubt)
     }
 
     // [SW-36] [SW-37]
@@ -114,6 +126,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 push(out, SourceAction::Send(attempt.envelope(), ToDestination::Fin))
             }
             State::Committing(_) | State::Releasing(_) | State::GoSent(_) | State::InDoubt(_) => {}
+            State::Fencing(s) if self.config.wrong(Mutant::RunningEndsFence) => {
+                self.commit(now, s.doubt, measured, out);
+            }
             // The guest runs here, or is about to by an operator's word: only a false fence leads here.
             State::Idle { .. }
             | State::Opening { .. }
@@ -157,6 +172,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             out,
             SourceAction::Write(record(RecordKind::Committed, attempt.id, attempt.peer, attempt.incarnation)),
         );
+        if self.config.wrong(Mutant::FinBeforeCommitted) {
+            push(out, SourceAction::Send(attempt.envelope(), ToDestination::Fin));
+        }
         let took = now.since(doubt.blackout.t0);
         self.state = State::Committing(Committing { attempt, took, measured });
     }
@@ -166,6 +184,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     // [SW-29]
     pub(super) fn on_committed(&mut self, out: &mut Actions<SourceAction>) {
         let State::Committing(s) = self.state else { return };
+        if self.config.wrong(Mutant::FinBeforeRelease) {
+            push(out, SourceAction::Send(s.attempt.envelope(), ToDestination::Fin));
+        }
         self.state = State::Releasing(s);
         push(out, SourceAction::Release);
     }
@@ -193,7 +214,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         again: At,
         out: &mut Actions<SourceAction>,
     ) {
-        if self.link == Link::Down && now >= again {
+        if self.link == Link::Down && now >= again && !self.config.wrong(Mutant::FinNotSaidAgain) {
             self.state = State::Committed { attempt, again: now.plus(self.config.cadence.again) };
             self.connect(out);
         }
@@ -210,7 +231,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         if refusal == Refusal::Digest {
             self.warm = false;
         }
-        if let Some(doubt) = self.answered(envelope) {
+        let deaf = self.config.arbiter.is_some() && self.config.wrong(Mutant::RefusedIgnored);
+        if let Some(doubt) = self.answered(envelope).filter(|_| !deaf) {
             // Whoever owns the token: a destination that refuses never runs it (H18).
             return self.roll_back_decided(now, doubt, Reason::Refused(refusal), offender, out);
         }
@@ -286,9 +308,12 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
         match owner {
             Some(Owner::Source) => self.roll_back_decided(now, s, Reason::ClaimWon, None, out),
+            Some(Owner::Destination) if self.config.wrong(Mutant::LostClaimReleases) => {
+                self.commit(now, s, Measured::default(), out);
+            }
             // A lost claim is not knowledge, and a failed one is none either (H17).
             Some(Owner::Destination) | None => {
-                s.claiming = false;
+                s.claiming = owner.is_some() && self.config.wrong(Mutant::LostClaimNotMadeAgain);
                 self.state = State::InDoubt(s);
             }
         }

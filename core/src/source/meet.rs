@@ -3,11 +3,11 @@
 use super::state::{Aborted, Attempt, Ping, Precopy, State};
 use super::{Link, Source, push};
 use crate::action::{Actions, Alarm, Note, SourceAction};
-use crate::admission::judge;
 use crate::contract::Origin;
 use crate::id::{AttemptId, GuestInstance, Incarnation, JournalId};
 use crate::journal::{Record, RecordKind};
 use crate::limits::{DURATION_MAX, VERSION};
+use crate::mutant::Mutant;
 use crate::outcome::{Ended, Ending, Reason};
 use crate::port::{Blame, Phase, Port, Side};
 use crate::time::{At, Ns};
@@ -108,12 +108,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 self.hello(id, out);
             }
             // On every reconnect the question is asked again (H3).
-            State::GoSent(s) => {
-                push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Query))
-            }
-            State::InDoubt(s) => {
-                push(out, SourceAction::Send(s.blackout.attempt.envelope(), ToDestination::Query))
-            }
+            State::GoSent(s) => self.query(s.blackout.attempt, out),
+            State::InDoubt(s) => self.query(s.blackout.attempt, out),
             State::Committed { attempt, .. } => {
                 push(out, SourceAction::Send(attempt.envelope(), ToDestination::Fin))
             }
@@ -219,15 +215,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         if traffic.delay_origin == Origin::Learned {
             traffic.delay = Ns::ZERO;
         }
-        let (verdict, _) = judge(
-            self.config.limits,
-            &self.config.contracts,
-            self.sums,
-            &terms,
-            self.config.drift,
-            self.config.arbiter.is_some(),
-            traffic,
-        );
+        let (verdict, _) = self.judge(&terms, traffic);
         self.state = State::Precopy(precopy);
         if verdict.work() > verdict.go_by {
             push(out, SourceAction::Note(Note::Verdict(verdict)));
@@ -286,11 +274,14 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         self.book(Ended { attempt: id, ending, offender: verdict.offender, blackout: took }, out);
         let retry = self.config.retry;
         let tried = self.ended.len();
-        let affordable = self.blackout.plus(self.config.limits.hard()) <= retry.blackout_budget;
-        if !self.stays && verdict.reason.retryable() && tried < usize::from(retry.attempts) && affordable {
+        let affordable = self.blackout.plus(self.config.limits.hard()) <= retry.blackout_budget
+            || self.config.wrong(Mutant::BudgetIgnored);
+        let more = tried < usize::from(retry.attempts) || self.config.wrong(Mutant::AttemptsUncapped);
+        if !self.stays && verdict.reason.retryable() && more && affordable {
             // Doubles after each attempt; 2^20 back-offs are beyond any run.
             let doublings = tried.saturating_sub(1).min(20) as u32;
-            let wait = retry.backoff.times(1 << doublings);
+            let hasty = self.config.wrong(Mutant::BackoffIgnored);
+            let wait = if hasty { Ns::ZERO } else { retry.backoff.times(1 << doublings) };
             self.state = State::Idle { next: Some(now.plus(wait)) };
         } else {
             self.state = State::Idle { next: None };

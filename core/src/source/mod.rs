@@ -25,6 +25,7 @@ use crate::event::SourceEvent;
 use crate::fmt::Watch;
 use crate::id::{AttemptId, JournalId};
 use crate::journal::RecordKind;
+use crate::mutant::Mutant;
 use crate::outcome::{Ended, Reason};
 use crate::port::{Op, Port};
 use crate::time::{At, Ns};
@@ -139,6 +140,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     pub fn deadline(&self) -> Option<At> {
         match self.state {
             State::Idle { next } => next,
+            _ if self.unbounded() => None,
             State::Opening { .. } => None,
             State::Greeting { since, again, .. } => {
                 Some(since.plus(self.config.cadence.silence).or_earlier(again))
@@ -152,7 +154,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::InDoubt(s) => Some(s.again),
             State::RollingBack(s) => self.rollback_deadline(&s),
             State::Parting(s) => Some(s.until),
-            State::Committed { again, .. } => (self.link == Link::Down).then_some(again),
+            State::Committed { again, .. } => {
+                let calls = self.link == Link::Down && !self.config.wrong(Mutant::FinNotSaidAgain);
+                calls.then_some(again)
+            }
             State::Fencing(_) | State::Committing(_) | State::Releasing(_) | State::Held { .. } => None,
         }
     }
@@ -231,7 +236,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         message: ToSource,
         out: &mut Actions<SourceAction>,
     ) {
-        if self.state.id() != Some(envelope.attempt) {
+        if self.state.id() != Some(envelope.attempt) && !self.config.wrong(Mutant::AttemptIgnored) {
             // An answer about an attempt that is over here. Only one of them would matter.
             if matches!(message, ToSource::Running(_)) {
                 push(out, SourceAction::Note(Note::Alarm(Alarm::RunsElsewhere)));
@@ -284,6 +289,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::Idle { next } => {
                 if next.is_some_and(|at| now >= at) {
                     self.open(out);
+                    if self.config.wrong(Mutant::HelloBeforeOpen) {
+                        self.on_open(now, true, out);
+                    }
                 }
             }
             State::Greeting { id, since, again } => self.greeting_time(now, id, since, again, out),
@@ -296,6 +304,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             State::RollingBack(s) => self.rollback_time(now, s, out),
             State::Parting(s) => self.parting_time(now, s, out),
             State::Committed { attempt, again } => self.committed_time(now, attempt, again, out),
+            State::Fencing(_) if self.config.wrong(Mutant::FenceNotDurable) => self.on_fenced(now, true, out),
             State::Opening { .. }
             | State::Fencing(_)
             | State::Committing(_)
@@ -326,6 +335,11 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             }
             // The guest runs again in a moment anyway; no further attempt begins.
             State::RollingBack(_) | State::Parting(_) => {}
+            State::GoSent(s) if self.config.wrong(Mutant::CancelRollsBack) => {
+                let ports = self.config.contracts.ports();
+                let verdict = state::Aborted { reason: Reason::Cancelled, offender: None, guessed: false };
+                self.undo(now, s.blackout, verdict, ports, true, out);
+            }
             // After Go a cancel is a request: the destination's Refused would let the guest stay (H21).
             State::GoSent(s) => self.request_abort(s.blackout.attempt, out),
             State::InDoubt(s) => self.request_abort(s.blackout.attempt, out),

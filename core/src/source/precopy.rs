@@ -3,11 +3,13 @@
 use super::state::{Precopy, State};
 use super::{Source, push};
 use crate::action::{Actions, Note, SourceAction};
-use crate::admission::{Rest, judge};
-use crate::contract::Origin;
+use crate::admission::{Rest, Traffic, Verdict, judge};
+use crate::contract::{Origin, PeerTerms};
 use crate::event::Pass;
+use crate::mutant::Mutant;
 use crate::outcome::Reason;
 use crate::port::{Phase, Port, Side};
+use crate::schedule::Schedule;
 use crate::time::{At, Ns};
 use crate::units::{Bytes, BytesPerSecond};
 use crate::wire::message::{Echo, Envelope, ToDestination};
@@ -100,7 +102,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                     s.ping.timed = None;
                     // The echo of a later one only says that the timed one's is lost.
                     if number == timed {
-                        s.took(now.since(sent));
+                        let took = now.since(sent);
+                        let low = self.config.wrong(Mutant::DelayLearnedTooLow);
+                        s.took(if low { took.part(4) } else { took });
                     }
                 }
                 self.state = State::Precopy(s);
@@ -112,6 +116,17 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
                 }
             }
         }
+    }
+
+    /// Judges this moment by the contracts of both sides.
+    pub(super) fn judge(&self, terms: &PeerTerms, traffic: Traffic) -> (Verdict, Option<Schedule>) {
+        let config = &self.config;
+        let arbiter = config.arbiter.is_some();
+        let judged =
+            judge(config.limits, &config.contracts, self.sums, terms, config.drift, arbiter, traffic);
+        #[cfg(feature = "mutants")]
+        let judged = config.bend(judged, self.sums, terms);
+        judged
     }
 
     // [SW-10]
@@ -129,17 +144,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         } else {
             Bytes::ZERO
         });
-        let (verdict, schedule) = judge(
-            self.config.limits,
-            &self.config.contracts,
-            self.sums,
-            &s.terms,
-            self.config.drift,
-            self.config.arbiter.is_some(),
-            s.traffic(left),
-        );
+        let (verdict, schedule) = self.judge(&s.terms, s.traffic(left));
         push(out, SourceAction::Note(Note::Verdict(verdict)));
-        match schedule.filter(|_| verdict.fits) {
+        match schedule.filter(|_| verdict.fits || self.config.wrong(Mutant::AdmissionIgnored)) {
             Some(schedule) => {
                 let precopy = Note::Phase {
                     side: Side::Source,

@@ -9,6 +9,7 @@ use crate::admission::Rest;
 use crate::config::{ConfigError, SourceConfig};
 use crate::id::{Incarnation, JournalId};
 use crate::journal::{SourceGuest, SourceJournal};
+use crate::mutant::Mutant;
 use crate::outcome::Reason;
 use crate::schedule::Schedule;
 use crate::time::{At, Ns};
@@ -34,6 +35,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     ) -> Result<(Self, Step<SourceAction>), ConfigError> {
         config.check(N)?;
         let counter = journal.open.map_or(0, |open| open.counter);
+        let counter = if config.wrong(Mutant::CounterFromOne) { 0 } else { counter };
         let (peer, incarnation) = journal.may_go.unwrap_or((JournalId::default(), Incarnation::default()));
         let mut machine = Self {
             sums: config.contracts.sums(),
@@ -88,8 +90,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         out: &mut Actions<SourceAction>,
     ) {
         let doubt = InDoubt { blackout, since: now, again: now, claiming: false };
-        if journal.fenced || journal.may_go.is_none() && !journal.committed {
-            let reason = if journal.fenced { Reason::Fenced } else { Reason::Restarted };
+        let fenced = journal.fenced && !self.config.wrong(Mutant::FenceForgotten);
+        let may_go = journal.may_go.is_some() && !self.config.wrong(Mutant::MayGoForgotten);
+        if fenced || !may_go && !journal.committed {
+            let reason = if fenced { Reason::Fenced } else { Reason::Restarted };
             let verdict = Aborted { reason, offender: None, guessed: false };
             self.undo(now, blackout, verdict, self.config.contracts.ports(), false, out);
         } else if journal.committed {

@@ -8,6 +8,7 @@ use super::state::{Aborted, Blackout, Parting, RollingBack, State};
 use super::{Link, Source, push};
 use crate::action::{Actions, Alarm, Note, SourceAction};
 use crate::event::Outcome;
+use crate::mutant::Mutant;
 use crate::outcome::Reason;
 use crate::port::{Blame, Op, Phase, Port, PortSet};
 use crate::time::{At, Ns};
@@ -34,6 +35,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         out: &mut Actions<SourceAction>,
     ) {
         let ports = self.config.contracts.ports();
+        let offender = offender.filter(|_| !self.config.wrong(Mutant::OffenderForgotten));
         let (blackout, touched) = match self.state {
             State::Stopping(s) => (s.blackout, s.touched),
             State::Saving(s) => (s.blackout, ports),
@@ -71,7 +73,9 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         let (devices, vcpus) = (touched.devices(), touched.vcpus());
         let vcpus_asked = devices.is_empty();
         push(out, SourceAction::Ask(Op::Rollback, if vcpus_asked { vcpus } else { devices }));
-        push(out, SourceAction::KeepPages);
+        if !self.config.wrong(Mutant::DirtyBitsLost) {
+            push(out, SourceAction::KeepPages);
+        }
         if tell {
             let abort = ToDestination::Abort { offender: verdict.offender };
             push(out, SourceAction::Send(blackout.attempt.envelope(), abort));
@@ -155,6 +159,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             verdict.offender = verdict.offender.or(s.blackout.worst.map(|worst| worst.blame));
         }
         push(out, SourceAction::Note(Note::Runs));
+        let took = if self.config.wrong(Mutant::BlackoutNotBooked) { Ns::ZERO } else { took };
         let attempt = s.blackout.attempt;
         let parting = Parting { attempt, verdict, took, until: now.plus(self.parting_wait()) };
         if s.parting && self.link == Link::Up {
@@ -170,10 +175,15 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     pub(super) fn rollback_deadline(&self, s: &RollingBack) -> Option<At> {
-        if s.vcpus_asked || self.config.hold_on_lost_device {
+        if s.vcpus_asked || self.holds() {
             return s.again;
         }
         Some(self.vcpus_by(s))
+    }
+
+    /// Whether the vCPUs wait for every device.
+    fn holds(&self) -> bool {
+        self.config.hold_on_lost_device || self.config.wrong(Mutant::VcpusWaitForDevices)
     }
 
     /// From when vCPUs wait for no device any more: asked then, with the timer as late as it may be,
@@ -189,7 +199,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
     }
 
     pub(super) fn rollback_time(&mut self, now: At, mut s: RollingBack, out: &mut Actions<SourceAction>) {
-        if !s.vcpus_asked && !self.config.hold_on_lost_device && now >= self.vcpus_by(&s) {
+        if !s.vcpus_asked && !self.holds() && now >= self.vcpus_by(&s) {
             push(out, SourceAction::Note(Note::DeviceLost(s.devices)));
             // It would be asked to stop next time, and end that attempt at the guest's expense.
             self.stays = true;
