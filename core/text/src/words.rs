@@ -230,32 +230,25 @@ impl<'de> Deserialize<'de> for Port {
     }
 }
 
-impl From<core_port::Side> for Side {
-    fn from(side: core_port::Side) -> Self {
-        match side {
-            core_port::Side::Source => Side::Source,
-            core_port::Side::Destination => Side::Destination,
+/// Each word stands for the core's variant of the same name.
+macro_rules! same_names {
+    ($name:ident { $($item:ident)+ }) => {
+        impl From<core_port::$name> for $name {
+            fn from(core: core_port::$name) -> Self {
+                match core { $(core_port::$name::$item => $name::$item,)+ }
+            }
         }
-    }
+
+        impl From<$name> for core_port::$name {
+            fn from(word: $name) -> Self {
+                match word { $($name::$item => core_port::$name::$item,)+ }
+            }
+        }
+    };
 }
 
-impl From<core_port::Phase> for Phase {
-    fn from(phase: core_port::Phase) -> Self {
-        match phase {
-            core_port::Phase::Hello => Phase::Hello,
-            core_port::Phase::Precopy => Phase::Precopy,
-            core_port::Phase::Stop => Phase::Stop,
-            core_port::Phase::Save => Phase::Save,
-            core_port::Phase::Transfer => Phase::Transfer,
-            core_port::Phase::Load => Phase::Load,
-            core_port::Phase::Seal => Phase::Seal,
-            core_port::Phase::Ready => Phase::Ready,
-            core_port::Phase::Go => Phase::Go,
-            core_port::Phase::Resume => Phase::Resume,
-            core_port::Phase::Rollback => Phase::Rollback,
-        }
-    }
-}
+same_names! { Side { Source Destination } }
+same_names! { Phase { Hello Precopy Stop Save Transfer Load Seal Ready Go Resume Rollback } }
 
 impl From<core_port::Port> for Port {
     /// All vCPU ports are `vcpus`: a guest's vCPUs are one port to people.

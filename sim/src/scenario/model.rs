@@ -15,6 +15,7 @@
 
 use switchover_core::config::{Cadence, Limits, Retry};
 use switchover_core::contract::{DestinationContracts, SourceContracts};
+use switchover_core::limits::FRAME_MAX;
 use switchover_core::port::{Op, Phase, Side};
 use switchover_core::time::{Ns, Ppm};
 use switchover_core::units::{Bytes, BytesPerSecond};
@@ -112,6 +113,18 @@ pub struct Channel {
     pub bandwidth: BytesPerSecond,
     /// One way, without queueing: a constant and its jitter.
     pub latency: Dist,
+}
+
+/// Control messages that can wait for each other on one connection: what two machines say at the same time.
+const QUEUED: u64 = 4;
+
+impl Channel {
+    /// The longest way of a message: latency, and what was handed over before it.
+    #[must_use]
+    pub fn longest_way(&self) -> Ns {
+        let frame = self.bandwidth.time_for(Bytes::new(FRAME_MAX as u64));
+        self.latency.worst().plus(frame.times(QUEUED))
+    }
 }
 
 /// Chances in parts per million for each message.

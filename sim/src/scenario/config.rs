@@ -1,0 +1,47 @@
+//! The settings of both machines in a scenario.
+
+use switchover_core::config::{DestinationConfig, Layout, SourceConfig};
+use switchover_core::id::{ArbiterKey, GuestInstance};
+
+use super::model::{DEVICES, Scenario, VCPU_PORTS};
+
+/// There is one arbiter in a world.
+const ARBITER: ArbiterKey = ArbiterKey(1);
+
+impl Scenario {
+    /// The guest's shape: all vCPUs are one port.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        // As many as a machine can have at most, which is few.
+        let devices = u8::try_from(self.devices.len()).unwrap_or(u8::MAX);
+        Layout { devices, ..Layout::new(self.guest.memory, 1) }
+    }
+
+    /// What the source's machine is told.
+    #[must_use]
+    pub fn source_config(&self) -> SourceConfig<VCPU_PORTS, DEVICES> {
+        SourceConfig {
+            limits: self.limits,
+            retry: self.retry,
+            cadence: self.cadence,
+            drift: self.source.declared_drift,
+            layout: self.layout(),
+            arbiter: self.arbiter.as_ref().map(|_| ARBITER),
+            hold_on_lost_device: self.hold_on_lost_device,
+            contracts: self.source_contracts.clone(),
+        }
+    }
+
+    /// What the destination's machine is told, to make a guest of that name.
+    #[must_use]
+    pub fn destination_config(&self, instance: GuestInstance) -> DestinationConfig<VCPU_PORTS, DEVICES> {
+        DestinationConfig {
+            cadence: self.cadence,
+            drift: self.destination.declared_drift,
+            layout: self.layout(),
+            arbiter: self.arbiter.as_ref().map(|_| ARBITER),
+            instance,
+            contracts: self.destination_contracts.clone(),
+        }
+    }
+}
