@@ -11,5 +11,6 @@ pub mod campaign;
 pub mod check;
 pub mod cli;
 pub mod exit_code;
+pub mod replay;
 pub mod report;
 pub mod scenario;
