@@ -54,7 +54,7 @@ fn after_go(verdict: &Verdict, facts: &Facts, worst: &Worst, breaks: &Breaks) ->
     let answer_by =
         worst.schedule.go_by.plus(worst.schedule.lease.stretched(inputs.drift)).plus(worst.schedule.answer);
     let commit = worst.commit(breaks.ways);
-    let silent = breaks.ways.answers.then_some(commit.plus(facts.truth.delay_most)).unwrap_or(FOREVER);
+    let silent = if breaks.ways.answers { commit.plus(facts.truth.delay_most) } else { FOREVER };
     vec![
         step(Side::Destination, "Go taken, or refused", Some(go), decided, "go_by + (L-need)(1+rho) + W_d"),
         step(

@@ -82,11 +82,7 @@ impl Bound {
         if self.steps.is_empty() {
             return Ok(());
         }
-        writeln!(
-            f,
-            "\n{:<13}{:<29}{:>14}{:>16}  {}",
-            "side", "step", "by contract", "at the latest", "which is"
-        )?;
+        writeln!(f, "\n{:<13}{:<29}{:>14}{:>16}  which is", "side", "step", "by contract", "at the latest")?;
         for step in &self.steps {
             let side = match step.side {
                 Side::Source => "source",
