@@ -189,7 +189,7 @@ const BAD: &[(&str, usize, &str)] = &[
     ("[link.datagrams]\nlost = \"100%\"", 4, "write a fault `partition`"),
     ("[source]\nstolen = { every = \"5ms\", pause = \"5ms\" }", 4, "leaves the host no time"),
     // Contradictions.
-    ("[guest]\nworking_set = \"9GiB\"", 4, "is more than `guest.memory`, 8GiB"),
+    ("[guest]\nworking_set = \"9GiB\"", 4, "is more than `guest.memory`, 4GiB"),
     ("[guest]\nburst_after_read = \"1GiB\"", 4, "is more than `guest.working_set`, 256MiB"),
     ("[guest]\nmemory = \"4097\"", 4, "is not a number of pages"),
     ("[source]\ntimer = { uniform = [\"3ms\", \"1ms\"] }", 4, "ends before it begins"),
@@ -283,4 +283,79 @@ fn a_file_names_files_beside_it_and_an_error_in_one_of_them_says_so() {
     let error = read(&upon).expect_err("a circle");
     assert!(error.contains("leads through too many others"), "{error}");
     std::fs::remove_dir_all(&folder).expect("cleaned");
+}
+
+fn page() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SCENARIOS.md");
+    std::fs::read_to_string(path).expect("docs/SCENARIOS.md")
+}
+
+/// What stands between ticks.
+fn spelled(text: &str) -> BTreeSet<&str> {
+    let ticked = text.split('`').skip(1).step_by(2);
+    ticked.flat_map(|code| code.split([' ', ',', '{', '}', '=', '[', ']']).map(str::trim)).collect()
+}
+
+#[test]
+fn every_key_and_word_is_described_where_it_belongs() {
+    use switchover_sim::scenario::words::{self, Kind};
+    let page = page();
+    // Whole, since examples of TOML have ticks of their own around them.
+    let page = page.replace("```", "");
+    let part = |title: &str| {
+        let from = page.find(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no `{title}`"));
+        let level = title.split(' ').next().unwrap_or_default();
+        let rest = &page[from + title.len() + 1..];
+        rest.find(&format!("\n{level} ")).map_or(rest, |end| &rest[..end])
+    };
+    for (title, keys) in [
+        ("## Values", words::DISTRIBUTION),
+        ("## The scenario", words::SCENARIO),
+        ("### `[limits]`", words::LIMITS),
+        ("### `[retry]`", words::RETRY),
+        ("### `[cadence]`", words::CADENCE),
+        ("## Hosts", words::HOST),
+        ("## Hosts", words::STOLEN),
+        ("## Link", words::LINK),
+        ("## Link", words::CHANNEL),
+        ("## Link", words::DATAGRAMS),
+        ("## Guest", words::GUEST),
+        ("## Guest", words::DIRTY),
+        ("## Guest", words::GUEST_TIMES),
+        ("## Devices", words::DEVICE),
+        ("## Devices", words::DEVICE_TIMES),
+        ("## Arbiter", words::ARBITER),
+        ("## Faults", words::FAULT),
+        ("## Faults", words::WHEN),
+        ("## Faults", Kind::WORDS),
+        ("## Faults", words::MESSAGES),
+    ] {
+        let part = spelled(part(title));
+        for key in keys {
+            assert!(part.contains(key), "docs/SCENARIOS.md, {title}: nothing about `{key}`");
+        }
+    }
+    let faults = part("## Faults");
+    for kind in Kind::ALL {
+        let row = faults.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        let keys = row.and_then(|row| row.split('|').nth(2)).map(spelled).unwrap_or_default();
+        let described: BTreeSet<_> = keys.into_iter().filter(|key| !key.is_empty()).collect();
+        assert_eq!(described, kind.keys().iter().copied().collect(), "docs/SCENARIOS.md: keys of {kind}");
+    }
+}
+
+#[test]
+fn the_pages_examples_are_scenarios_and_its_list_is_complete() {
+    let page = page();
+    let mut examples = 0;
+    for block in page.split("```toml\n").skip(1) {
+        let text = block.split("```").next().unwrap_or_default();
+        Scenario::parse("docs/SCENARIOS.md", text).unwrap_or_else(|error| panic!("{error}"));
+        examples += 1;
+    }
+    assert_eq!(examples, 2);
+    let listed = spelled(page.split("## What is shipped").nth(1).unwrap_or_default());
+    for name in shipped::names().filter(|name| !name.contains('/')) {
+        assert!(listed.contains(name), "docs/SCENARIOS.md lists `{name}`");
+    }
 }
