@@ -28,9 +28,7 @@ const IN_DOUBT: &str = "between Go and its answer the source is in doubt and hol
 impl Breaks {
     /// Of all faults that may happen, and of a world that breaks assumptions by itself.
     pub(super) fn of(scenario: &Scenario, facts: &Facts) -> Self {
-        let unkept = !facts.broken().is_empty();
-        let ways =
-            Ways { go_late: unkept, supersedes: unkept, answers: true, arbiter: scenario.arbiter.is_some() };
+        let ways = facts.ways();
         let mut breaks = Self { ways, commit: Vec::new(), abort: Vec::new(), knowledge: Vec::new() };
         for fault in scenario.faults.iter().filter(|fault| fault.chance > 0) {
             breaks.fault(&fault.what);
@@ -42,9 +40,8 @@ impl Breaks {
 
     fn fault(&mut self, what: &What) {
         match what {
-            What::Stall { side, port, phase, .. } | What::Lie { side, port, phase, .. } => {
-                self.longer(*side, *port, *phase);
-            }
+            // What they do to the times that count here is in the facts.
+            What::Stall { .. } | What::Lie { .. } => {}
             What::Fail { side, port, phase } => self.fails(*side, *port, *phase),
             What::Drop { message, once } => self.dropped(message, *once),
             What::Partition { from: Some(Side::Source), .. } => self.ways.go_late = true,
@@ -60,16 +57,6 @@ impl Breaks {
                 self.ways.go_late = true;
             }
             What::Corrupt => {}
-        }
-    }
-
-    fn longer(&mut self, side: Side, port: Where, phase: Phase) {
-        match (side, port) {
-            // `Go` waits for `MayGo`, and the lease with it.
-            (Side::Source, Where::Journal) => self.ways.go_late = true,
-            (Side::Destination, Where::Journal) => self.ways.supersedes = true,
-            (Side::Destination, _) if phase == Op::Resume.phase() => self.ways.supersedes = true,
-            _ => {}
         }
     }
 
@@ -125,13 +112,6 @@ impl Breaks {
             && (lossy.lost > 0 || lossy.doubled > 0 || lossy.reordered > 0)
         {
             self.silent("single messages may be lost or late (datagrams)");
-        }
-        for (who, host) in [("source", &scenario.source), ("destination", &scenario.destination)] {
-            if host.stolen.is_some() {
-                let why = format!("the {who}'s processor may be stolen any number of times");
-                self.abort.push(why.clone());
-                self.commit.push(why);
-            }
         }
     }
 

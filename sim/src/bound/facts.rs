@@ -4,20 +4,15 @@
 //! contract is kept they are the same ([`Facts::kept`]), as in a world that explores small numbers of ticks.
 
 use switchover_core::contract::PeerTerms;
-use switchover_core::limits::FRAME_MAX;
 use switchover_core::port::{Op, Phase, Port, Side};
 use switchover_core::schedule::Inputs;
 use switchover_core::time::{Ns, Ppm};
-use switchover_core::units::Bytes;
 
 use crate::scenario::Scenario;
-use crate::scenario::model::{Channel, What, Where};
+use crate::scenario::model::{Host, What, Where};
 
 use super::table::millis;
-use super::worst::TICK;
-
-/// Control messages that can wait for each other on one connection: what two machines say at the same time.
-const QUEUED: u64 = 4;
+use super::worst::{TICK, Ways};
 
 /// Longer than anything: what never ends.
 pub const FOREVER: Ns = Ns::new(u64::MAX);
@@ -40,6 +35,8 @@ pub struct Told {
     pub rollback_devices: Ns,
     /// The vCPUs' part of R: how long before H they wait for no device any more.
     pub rollback_vcpus: Ns,
+    /// The devices' part of Res.
+    pub resume_devices: Ns,
     /// The vCPUs' part of Res: how long before the lease's end they are not asked any more.
     pub resume_vcpus: Ns,
     /// Whether vCPUs wait for a device however long it takes to be rolled back.
@@ -53,6 +50,8 @@ pub struct Truth {
     pub rollback_devices: Ns,
     /// R: vCPUs.
     pub rollback_vcpus: Ns,
+    /// J_s: the source's journal, for which `Go` waits.
+    pub journal: Ns,
     /// W_s: how late the source's timer is.
     pub timer: Ns,
     /// How late the source takes up a message that has arrived.
@@ -87,6 +86,7 @@ impl Facts {
         let told = Told {
             rollback_devices: truth.rollback_devices,
             rollback_vcpus: truth.rollback_vcpus,
+            resume_devices: truth.resume_devices,
             resume_vcpus: truth.resume_vcpus,
             hold_on_lost_device: false,
         };
@@ -114,15 +114,46 @@ impl Facts {
         let told = Told {
             rollback_devices: own.slowest(ports.devices(), Op::Rollback),
             rollback_vcpus: own.slowest(ports.vcpus(), Op::Rollback),
+            resume_devices: scenario.destination_contracts.slowest(theirs.devices(), Op::Resume),
             resume_vcpus: scenario.destination_contracts.slowest(theirs.vcpus(), Op::Resume),
             hold_on_lost_device: scenario.hold_on_lost_device,
         };
         Self { inputs, told, truth: Truth::of(scenario) }
     }
 
-    /// Contracts and assumptions that are not kept, each in words.
+    /// What gets through in a world where no message is lost.
     #[must_use]
-    pub fn broken(&self) -> Vec<String> {
+    pub fn ways(&self) -> Ways {
+        let (told, truth, inputs) = (&self.told, &self.truth, &self.inputs);
+        let decide = inputs.lease().minus(inputs.need);
+        // From the lease's start until `Go` is taken up, and until a claim can be made.
+        let go = truth.delay_most.plus(truth.wake).or_longer(truth.journal);
+        let go = go.plus(truth.delay_most).plus(truth.peer_wake).stretched(truth.drift);
+        let claimable = inputs.claim.map_or(Ns::ZERO, |_| truth.peer_journal.plus(truth.peer_wake));
+        // Until the last look before each of the resume's two parts.
+        let recorded = truth.peer_claim.plus(truth.peer_journal);
+        let decided = inputs.need.minus(told.resume_devices).minus(told.resume_vcpus);
+        let devices = recorded.plus(truth.resume_devices) > inputs.need.minus(told.resume_vcpus);
+        Ways {
+            go_late: go.or_longer(claimable) > decide,
+            supersedes: recorded > decided || devices,
+            answers: true,
+            arbiter: inputs.claim.is_some(),
+        }
+    }
+
+    /// How long a message may take from one machine's step to the other's, if the other stands still meanwhile.
+    #[must_use]
+    pub fn taken_up(&self) -> Ns {
+        self.truth.delay_most.plus(self.truth.wake.or_longer(self.truth.peer_wake))
+    }
+
+    /// Contracts and assumptions that are not kept, each in words. A message's way only counts where somebody may have to
+    /// wait for an answer.
+    #[must_use]
+    pub fn broken(&self, ways: Ways) -> Vec<String> {
+        let waits = ways.go_late || ways.supersedes;
+        let way = if waits { self.taken_up() } else { Ns::ZERO };
         let (told, truth, inputs) = (&self.told, &self.truth, &self.inputs);
         let told_need = inputs.need;
         let need =
@@ -130,16 +161,12 @@ impl Facts {
         let checks = [
             ("R: devices are rolled back", told.rollback_devices, truth.rollback_devices),
             ("R: vCPUs run again", told.rollback_vcpus, truth.rollback_vcpus),
-            ("W_s: the source's timer is late by no more", inputs.timer, truth.timer.or_longer(truth.wake)),
-            (
-                "W_d: the destination's timer is late by no more",
-                inputs.peer_timer,
-                truth.peer_timer.or_longer(truth.peer_wake),
-            ),
+            ("W_s: the source's timer is late by no more", inputs.timer, truth.timer),
+            ("W_d: the destination's timer is late by no more", inputs.peer_timer, truth.peer_timer),
             ("Res: the destination's vCPUs run", told.resume_vcpus, truth.resume_vcpus),
             ("need: claim, journal and resume at the destination", told_need, need),
             ("C: the source's claim is answered", inputs.claim.unwrap_or(truth.claim), truth.claim),
-            ("delta: a message's way", inputs.delay, truth.delay_most),
+            ("delta: a message's way, and its being taken up", inputs.delay, way),
         ];
         let late = checks.into_iter().filter(|(_, told, truth)| truth > told);
         let mut broken: Vec<String> = late.map(|(what, told, truth)| outlasts(what, told, truth)).collect();
@@ -162,23 +189,25 @@ impl Truth {
     fn of(scenario: &Scenario) -> Self {
         let ports = Ports { scenario };
         let (source, destination) = (&scenario.source, &scenario.destination);
-        let (stands, peer_stands) = (pauses(scenario, Side::Source), pauses(scenario, Side::Destination));
+        let (stands, peer_stands) = (stands(scenario, Side::Source), stands(scenario, Side::Destination));
         let arbiter = scenario.arbiter.as_ref();
         let control = &scenario.link.control;
         Self {
-            rollback_devices: ports.devices(Side::Source, Op::Rollback),
+            rollback_devices: ports.devices(Side::Source, Op::Rollback).plus(stands),
             rollback_vcpus: ports.vcpus(Side::Source, Op::Rollback).plus(stands),
+            journal: ports.journal(Side::Source).plus(stands),
             timer: source.timer.worst().plus(stands),
             wake: stands,
-            claim: arbiter.map_or(Ns::ZERO, |arbiter| arbiter.from_source.worst()),
+            claim: arbiter.map_or(Ns::ZERO, |arbiter| arbiter.from_source.worst().plus(stands)),
             peer_timer: destination.timer.worst().plus(peer_stands),
             peer_wake: peer_stands,
-            peer_claim: arbiter.map_or(Ns::ZERO, |arbiter| arbiter.from_destination.worst()),
+            peer_claim: arbiter
+                .map_or(Ns::ZERO, |arbiter| arbiter.from_destination.worst().plus(peer_stands)),
             peer_journal: ports.journal(Side::Destination).plus(peer_stands),
-            resume_devices: ports.devices(Side::Destination, Op::Resume),
+            resume_devices: ports.devices(Side::Destination, Op::Resume).plus(peer_stands),
             resume_vcpus: ports.vcpus(Side::Destination, Op::Resume).plus(peer_stands),
             delay_least: control.latency.least(),
-            delay_most: longest_way(control),
+            delay_most: control.longest_way(),
             drift: source.drift.relative(destination.drift),
         }
     }
@@ -239,12 +268,23 @@ impl Ports<'_> {
     }
 }
 
-/// How long a side's process may stand still, all its pauses together.
-fn pauses(scenario: &Scenario, on: Side) -> Ns {
-    scenario.faults.iter().filter(|fault| fault.chance > 0).fold(Ns::ZERO, |sum, fault| match fault.what {
+/// How long a side may stand still in the middle of anything: one pause of a stolen processor, and all those of faults.
+fn stands(scenario: &Scenario, on: Side) -> Ns {
+    let faults = scenario.faults.iter().filter(|fault| fault.chance > 0);
+    let paused = faults.fold(Ns::ZERO, |sum, fault| match fault.what {
         What::Pause { side, time } if side == on => sum.plus(time),
         _ => sum,
-    })
+    });
+    let host = match on {
+        Side::Source => &scenario.source,
+        Side::Destination => &scenario.destination,
+    };
+    paused.plus(stolen(host))
+}
+
+/// A pause of a processor that is stolen.
+fn stolen(host: &Host) -> Ns {
+    host.stolen.as_ref().map_or(Ns::ZERO, |stolen| stolen.pause.worst())
 }
 
 /// The destination's terms as the source hears them.
@@ -257,13 +297,15 @@ pub(super) fn announced(scenario: &Scenario) -> PeerTerms {
 /// ping has come back; where pings can be lost, what was declared may still count.
 pub(super) fn learned(scenario: &Scenario) -> (Ns, Ns) {
     let control = &scenario.link.control;
-    let (least, most) = (control.latency.least().times(2), longest_way(control).times(2));
+    let (least, most) = (control.latency.least().times(2), control.longest_way().times(2));
     let declared = scenario.source_contracts.link.delay.time;
-    (least.or_shorter(declared), most.or_longer(declared))
-}
-
-/// Latency, and what was handed over before it.
-fn longest_way(control: &Channel) -> Ns {
-    let frame = control.bandwidth.time_for(Bytes::new(FRAME_MAX as u64));
-    control.latency.worst().plus(frame.times(QUEUED))
+    // The first echo comes before that of the first round, which the first verdict waits for.
+    let loses = |what: &What| match what {
+        What::Partition { .. } => true,
+        What::Drop { message, .. } => ["ping", "pong"].contains(&message.as_str()),
+        _ => false,
+    };
+    let lost = scenario.faults.iter().any(|fault| fault.chance > 0 && loses(&fault.what));
+    let sure = !lost && scenario.link.datagrams.is_none();
+    if sure { (least, most) } else { (least.or_shorter(declared), most.or_longer(declared)) }
 }

@@ -43,8 +43,10 @@ pub struct Bound {
     pub reserve: Vec<Part>,
     /// Which of them weighs most, and what it would take to need less.
     pub dominates: String,
-    /// Assumptions of P2 that this scenario does not keep.
+    /// Assumptions of P2 that this scenario does not keep; what each breaks is in the numbers, as far as it has any.
     pub broken: Vec<String>,
+    /// What had to be assumed besides.
+    pub assumed: Vec<String>,
     /// Why the source may not learn in time what became of its guest, although the guest runs.
     pub knowledge: Vec<String>,
 }

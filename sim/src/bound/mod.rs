@@ -57,11 +57,21 @@ pub fn bound(scenario: &Scenario) -> Bound {
         work: parts::work(&verdict),
         reserve: parts::reserve(&facts),
         dominates: parts::dominates(&verdict, &facts),
-        broken: facts.broken(),
+        broken: facts.broken(breaks.ways),
+        assumed: assumed(scenario),
         knowledge: breaks.knowledge,
         commit,
         abort,
     }
+}
+
+/// What no contract says.
+fn assumed(scenario: &Scenario) -> Vec<String> {
+    let hosts = [("source", &scenario.source), ("destination", &scenario.destination)];
+    let stolen = hosts.into_iter().filter(|(_, host)| host.stolen.is_some());
+    stolen
+        .map(|(who, _)| format!("nothing on the {who} meets more than one pause of its stolen processor"))
+        .collect()
 }
 
 /// The machine's own verdict with nothing left to send, at the longest delay that it may have learned.

@@ -38,6 +38,9 @@ impl Display for Bound {
         for broken in &self.broken {
             writeln!(f, "{:<22}{broken}", "not kept here")?;
         }
+        for assumed in &self.assumed {
+            writeln!(f, "{:<22}{assumed}", "assumed")?;
+        }
         for why in &self.knowledge {
             writeln!(f, "{:<22}{why}", "may not be known")?;
         }
