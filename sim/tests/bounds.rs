@@ -1,8 +1,10 @@
 //! Bounds against numbers that were worked by hand, and against what has to be said where there is none.
 
+use std::path::Path;
+
 use switchover_core::time::Ns;
 use switchover_sim::bound::{Bound, bound};
-use switchover_sim::scenario::Scenario;
+use switchover_sim::scenario::{Scenario, shipped};
 
 /// The example of `docs/TIMING.md`: everything constant.
 const EXAMPLE: &str = include_str!("../scenarios/timing.toml");
@@ -144,4 +146,23 @@ fn it_is_read_back_from_json() {
     let bound = with("faults = [{ kind = \"partition\", time = \"2s\", after_message = \"go\" }]");
     let text = serde_json::to_string_pretty(&bound).expect("written");
     assert_eq!(serde_json::from_str::<Bound>(&text).expect("read"), bound);
+}
+
+/// Every shipped scenario has a bound, or says why it has none, and whoever has one that exceeds H says what is broken.
+#[test]
+fn every_shipped_scenario_is_bounded_or_says_why_not() {
+    for name in shipped::names() {
+        let bound = bound(&Scenario::load(Path::new(name)).expect("shipped"));
+        println!("{bound}");
+        for case in [&bound.commit, &bound.abort] {
+            assert_eq!(case.downtime_ns.is_none(), !case.unbounded.is_empty(), "{name}");
+            let exceeds = case.downtime_ns.is_some_and(|time| time > bound.hard_limit_ns);
+            assert!(!exceeds || !bound.broken.is_empty(), "{name}\n{bound}");
+        }
+        assert!(
+            bound.schedule.is_some() && bound.commit.otherwise_ns <= bound.hard_limit_ns
+                || !bound.broken.is_empty(),
+            "{name}"
+        );
+    }
 }

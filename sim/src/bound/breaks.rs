@@ -3,6 +3,8 @@
 //! Faults that only make work longer need nothing here: whatever they do, `go_by` ends it. How much longer a port that
 //! is stalled or lies takes is in the facts; here is what no time can be said of.
 
+use std::collections::BTreeSet;
+
 use switchover_core::port::{Op, Phase, Side};
 
 use super::facts::Facts;
@@ -35,6 +37,11 @@ impl Breaks {
         }
         breaks.world(scenario);
         breaks.doubt();
+        // Many faults, one reason.
+        for reasons in [&mut breaks.commit, &mut breaks.abort, &mut breaks.knowledge] {
+            let mut seen = BTreeSet::new();
+            reasons.retain(|why| seen.insert(why.clone()));
+        }
         breaks
     }
 

@@ -31,6 +31,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "partition",
     "stolen-cpu",
     "stuck-quiesce",
+    "timing",
     "two-vfs",
     "faults/corrupt-device",
     "faults/corrupt-page",
