@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use switchover_text::record::RunRecord;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::seeds::Seeds;
 use super::tally::Tally;
+use crate::scenario::Scenario;
 
 /// The version of the form. It grows when a field is added or its meaning changes.
 pub const VERSION: u32 = 1;
@@ -31,6 +33,22 @@ pub struct Subject {
     pub downtime_limit_ns: u64,
     /// By then the guest runs again, on one side or the other.
     pub hard_limit_ns: u64,
+}
+
+impl Subject {
+    /// What is told of a scenario.
+    #[must_use]
+    pub fn of(scenario: &Scenario) -> Self {
+        // Whole, with every default filled in: a file that was only tidied is the same world.
+        let whole = scenario.to_toml();
+        Self {
+            name: scenario.name.clone(),
+            about: scenario.about.clone(),
+            digest: format!("{:032x}", xxh3_128(whole.as_bytes())),
+            downtime_limit_ns: scenario.limits.downtime.get(),
+            hard_limit_ns: scenario.limits.hard().get(),
+        }
+    }
 }
 
 /// A campaign over some seeds, or a shard of one.
@@ -127,7 +145,9 @@ impl Campaign {
     /// The file name of this shard: it says of what, so that those of a matrix can lie in one folder.
     #[must_use]
     pub fn file_name(&self) -> String {
-        format!("{}-{}-{}.json", self.scenario.name, self.seeds.from(), self.seeds.to())
+        // Names of shipped scenarios may hold a stroke.
+        let name = self.scenario.name.replace(['/', '\\'], "-");
+        format!("{name}-{}-{}.json", self.seeds.from(), self.seeds.to())
     }
 
     /// As it is written.

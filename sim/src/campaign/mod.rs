@@ -25,6 +25,6 @@ pub mod tally;
 pub use blackouts::{Blackouts, Share};
 pub use file::Campaign;
 pub use gates::{Gate, Verdict};
-pub use sample::{Attempt, Broken, Sample, Who};
+pub use sample::{Attempt, Breach, Sample, Who};
 pub use seeds::{Seeds, Shard};
 pub use tally::Tally;

@@ -8,6 +8,7 @@ use switchover_text::record::Outcome;
 use switchover_text::words::{Phase, Port, Side};
 
 use super::kept::Seeded;
+use crate::check::Violation;
 
 /// One run, as a campaign sees it.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,7 @@ pub struct Sample<'a> {
     /// Its attempts, in order.
     pub attempts: &'a [Attempt],
     /// What it broke.
-    pub broken: &'a [Broken],
+    pub violations: &'a [Violation],
     /// Steps of both machines.
     pub steps: u64,
 }
@@ -57,21 +58,34 @@ impl std::fmt::Display for Who {
     }
 }
 
-/// A promise that a run broke.
+/// A promise that a run broke, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Broken {
+pub struct Breach {
     /// The run's seed.
     pub seed: u64,
-    /// Which promise: `P1` to `P6`.
+    /// Which promise: `P1` to `P6`, or `liveness`.
     pub promise: String,
-    /// When, in true time since the run began, in nanoseconds.
+    /// When, on the source's clock, in nanoseconds.
     pub at_ns: u64,
     /// What happened, in a sentence.
     pub what: String,
 }
 
-impl Seeded for Broken {
+impl Breach {
+    /// What the checker found in the run of that seed.
+    #[must_use]
+    pub fn of(seed: u64, violation: &Violation) -> Self {
+        Self {
+            seed,
+            promise: violation.promise.to_string(),
+            at_ns: violation.at.as_ns(),
+            what: violation.what.words().into(),
+        }
+    }
+}
+
+impl Seeded for Breach {
     fn seed(&self) -> u64 {
         self.seed
     }

@@ -12,7 +12,7 @@ use switchover_text::record::Outcome;
 
 use super::blackouts::Blackouts;
 use super::kept::{Firsts, Worst};
-use super::sample::{Attempt, Broken, Sample, Who};
+use super::sample::{Attempt, Breach, Sample, Who};
 
 /// Runs by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ pub struct Tally {
     /// Promises that were broken, and how often.
     pub broken: BTreeMap<String, u64>,
     /// The first of them.
-    pub violations: Firsts<Broken>,
+    pub violations: Firsts<Breach>,
 }
 
 impl Tally {
@@ -125,9 +125,10 @@ impl Tally {
             Outcome::Committed | Outcome::Aborted => {}
         }
         run.attempts.iter().for_each(|attempt| self.attempt(attempt));
-        for broken in run.broken {
-            *self.broken.entry(broken.promise.clone()).or_default() += 1;
-            self.violations.record(broken);
+        for violation in run.violations {
+            let breach = Breach::of(run.seed, violation);
+            *self.broken.entry(breach.promise.clone()).or_default() += 1;
+            self.violations.record(&breach);
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) struct GateArgs {
     max_lost: Option<u64>,
 }
 
-fn time(given: &str) -> Result<Ns, UnitError> {
+pub(super) fn time(given: &str) -> Result<Ns, UnitError> {
     parse_duration(given).map(|duration| Ns::new(nanoseconds(duration)))
 }
 

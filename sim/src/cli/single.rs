@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use switchover_core::time::Ns;
 
+use super::gates::time;
 use crate::exit_code;
+use crate::replay::Asked;
 
 const RUN_HELP: &str = "\
 Examples:
@@ -86,6 +89,12 @@ impl BoundArgs {
 pub(super) struct ReplayArgs {
     /// A journal of events that `switchover --events` wrote, or a QEMU trace of its downtime checkpoints
     file: PathBuf,
+    /// Ask about this downtime limit instead of the recorded one
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    downtime_limit: Option<Ns>,
+    /// Ask about this switchover limit instead of the recorded one
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    switchover_limit: Option<Ns>,
     /// As JSON on stdout
     #[arg(long)]
     json: bool,
@@ -96,13 +105,16 @@ pub(super) struct ReplayArgs {
 pub struct ReplayOptions {
     /// The file.
     pub file: PathBuf,
+    /// Limits to ask about.
+    pub asked: Asked,
     /// As JSON.
     pub json: bool,
 }
 
 impl ReplayArgs {
     pub(super) fn validate(self) -> ReplayOptions {
-        ReplayOptions { file: self.file, json: self.json }
+        let asked = Asked { downtime: self.downtime_limit, switchover: self.switchover_limit };
+        ReplayOptions { file: self.file, asked, json: self.json }
     }
 }
 

@@ -6,6 +6,7 @@ use switchover_core::time::Ns;
 
 use super::*;
 use crate::campaign::{Gate, Share};
+use crate::replay::Asked;
 
 fn parse_line(line: &str) -> Result<Options, clap::Error> {
     parse(std::iter::once("switchover-sim").chain(line.split_whitespace()))
@@ -64,8 +65,10 @@ fn the_other_commands_are_understood() {
     assert_eq!(parse_line("run standard --seed 42 --trace").expect("run"), Options::Run(run));
     let bound = BoundOptions { scenario: "standard".into(), json: true };
     assert_eq!(parse_line("bound standard --json").expect("bound"), Options::Bound(bound));
-    let replay = ReplayOptions { file: "events.jsonl".into(), json: false };
-    assert_eq!(parse_line("replay events.jsonl").expect("replay"), Options::Replay(replay));
+    let asked = Asked { downtime: Some(Ns::from_millis(100)), switchover: None };
+    let replay = ReplayOptions { file: "events.jsonl".into(), asked, json: false };
+    let line = "replay events.jsonl --downtime-limit 100ms";
+    assert_eq!(parse_line(line).expect("replay"), Options::Replay(replay));
     let explore = ExploreOptions { world: Some("untimed".into()), json: false };
     assert_eq!(parse_line("explore untimed").expect("explore"), Options::Explore(explore));
     assert_eq!(

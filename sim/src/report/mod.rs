@@ -18,13 +18,14 @@ use crate::campaign::{Campaign, Share, Verdict};
 use crate::exit_code::ExitCode;
 
 /// The promises that the checker holds every run to, with their names.
-pub const PROMISES: [(&str, &str); 6] = [
+pub const PROMISES: [(&str, &str); 7] = [
     ("P1", "one runner"),
     ("P2", "bounded"),
     ("P3", "honest"),
     ("P4", "exact"),
     ("P5", "retryable"),
     ("P6", "explained"),
+    ("liveness", "settles once faults stop"),
 ];
 
 /// What a campaign and its gates mean to whoever started it.

@@ -139,8 +139,8 @@ fn firsts(list: &Firsts<u64>) -> String {
 fn promises(out: &mut String, campaign: &Campaign) {
     let tally = &campaign.tally;
     if tally.violations.count == 0 {
-        let names = PROMISES.map(|(number, name)| format!("{number} {name}"));
-        let _ = writeln!(out, "promises: kept in every run ({})", names.join(", "));
+        let names = PROMISES.map(|(promise, _)| promise);
+        let _ = writeln!(out, "promises: kept in every run ({})", names.join(" "));
         return;
     }
     let broken: Vec<String> =

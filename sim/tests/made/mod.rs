@@ -1,9 +1,10 @@
 //! Campaigns made up for tests of what is made of them: no world is played, the numbers are drawn from the seeds.
 
-use switchover_core::time::Ns;
+use switchover_core::time::{At, Ns};
 use switchover_sim::campaign::file::{PROGRAM, Recorded, Subject, VERSION};
 use switchover_sim::campaign::play::play;
-use switchover_sim::campaign::{Attempt, Broken, Campaign, Sample, Seeds, Tally, Who};
+use switchover_sim::campaign::{Attempt, Campaign, Sample, Seeds, Tally, Who};
+use switchover_sim::check::{Broken, Violation};
 use switchover_text::record::{AttemptRecord, Offender, Outcome, PhaseRecord, RunRecord, attempt_id};
 use switchover_text::words::{Phase, Port, Side};
 
@@ -52,14 +53,10 @@ pub fn one(seed: u64, breaks: bool, tally: &mut Tally) {
     let outcome = attempts.last().map_or(Outcome::Aborted, |last| last.outcome);
     let known: Option<Vec<Ns>> = attempts.iter().map(|attempt| attempt.blackout).collect();
     let longest = known.map(|all| all.into_iter().fold(Ns::ZERO, Ns::or_longer));
-    let broken = Broken {
-        seed,
-        promise: if seed % 2 == 0 { "P1" } else { "P2" }.into(),
-        at_ns: 1_234_567_890,
-        what: "both sides run the guest: <source> vCPUs & destination vCPUs".into(),
-    };
-    let broken = if breaks && mixed(seed, 30) % 700 == 0 { vec![broken] } else { Vec::new() };
-    tally.record(&Sample { seed, outcome, longest, attempts: &attempts, broken: &broken, steps: 40 });
+    let what = if seed % 2 == 0 { Broken::BothRun } else { Broken::LateCommit };
+    let violation = Violation { promise: what.promise(), what, at: At::from_ns(1_234_567_890) };
+    let violations = if breaks && mixed(seed, 30) % 700 == 0 { vec![violation] } else { Vec::new() };
+    tally.record(&Sample { seed, outcome, longest, attempts: &attempts, violations: &violations, steps: 40 });
 }
 
 /// A made-up campaign over `seeds`, part of `of`.

@@ -102,7 +102,7 @@ fn broken(page: &mut String, campaign: &Campaign) {
     for broken in &violations.first {
         let _ = writeln!(
             page,
-            "<tr><td class=\"over\">{}</td><td>{}</td><td>{}</td><td class=\"left\">{}</td></tr>",
+            "<tr><td class=\"over\">{}</td><td>{}</td><td>{}</td><td class=\"wide\">{}</td></tr>",
             esc(&broken.promise),
             broken.seed,
             short(Ns::new(broken.at_ns)),

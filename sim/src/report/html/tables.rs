@@ -28,11 +28,12 @@ pub(super) fn percentiles(page: &mut String, campaign: &Campaign) {
     page.push_str("</tr></thead><tbody>\n");
     let hard = Ns::new(campaign.scenario.hard_limit_ns);
     let mut row = |class: &str, name: &str, count: u64, at: &dyn Fn(Share) -> Option<Ns>| {
+        let none = if count == 0 { "&ndash;" } else { "no end" };
         let _ = write!(page, "<tr><th><i class=\"dot {class}\"></i>{name}</th><td>{}</td>", grouped(count));
         for (_, share) in Share::SHOWN {
             let at = at(share);
             let over = if at.is_some_and(|at| at > hard) { " class=\"over\"" } else { "" };
-            let _ = write!(page, "<td{over}>{}</td>", at.map_or("&ndash;".into(), short));
+            let _ = write!(page, "<td{over}>{}</td>", at.map_or(none.into(), short));
         }
         page.push_str("</tr>\n");
     };
@@ -64,7 +65,7 @@ pub(super) fn outcomes(page: &mut String, campaign: &Campaign) {
         let dot = if count == 0 { "none" } else { class };
         let _ = writeln!(
             page,
-            "<tr><th><i class=\"dot {dot}\"></i>{name}</th><td>{}</td><td>{}</td><td class=\"left soft\">{place}</td></tr>",
+            "<tr><th><i class=\"dot {dot}\"></i>{name}</th><td>{}</td><td>{}</td><td class=\"wide soft\">{place}</td></tr>",
             grouped(count),
             esc(&percent(count, tally.runs))
         );
@@ -76,7 +77,7 @@ pub(super) fn outcomes(page: &mut String, campaign: &Campaign) {
         1 => format!("one attempt in {}", grouped(*runs)),
         n => format!("{n} attempts in {}", grouped(*runs)),
     });
-    let _ = writeln!(page, "<p class=\"note\">{} runs.</p>", attempts.collect::<Vec<_>>().join(", "));
+    let _ = writeln!(page, "<p class=\"note after\">{} runs.</p>", attempts.collect::<Vec<_>>().join(", "));
     end(page);
 }
 
@@ -96,7 +97,7 @@ pub(super) fn blame(page: &mut String, campaign: &Campaign) {
     let mut reasons: Vec<_> = tally.reasons.iter().collect();
     reasons.sort_by_key(|(word, count)| (std::cmp::Reverse(**count), (*word).clone()));
     let rows = reasons.iter().map(|(word, count)| (esc(&word.replace('_', " ")), **count, None));
-    page.push_str("<p class=\"note\" style=\"margin-top:1.1rem\">Why attempts did not commit, whoever was to blame.</p>\n");
+    page.push_str("<p class=\"note after\">Why attempts did not commit, whoever was to blame.</p>\n");
     bars(page, "reason", rows.collect());
     end(page);
 }
@@ -107,7 +108,7 @@ fn bars(page: &mut String, what: &str, rows: Vec<(String, u64, Option<Ns>)>) {
         return;
     }
     let most = rows.iter().map(|row| row.1).max().unwrap_or(1).max(1);
-    let longest = if rows[0].2.is_some() { "<th>longest blackout</th>" } else { "" };
+    let longest = if rows[0].2.is_some() { "<th>at worst</th>" } else { "" };
     let _ = writeln!(
         page,
         "<div class=\"scroll\"><table><thead><tr><th>{what}</th><th style=\"width:35%\"></th><th>attempts</th>{longest}</tr></thead><tbody>"
@@ -123,7 +124,7 @@ fn bars(page: &mut String, what: &str, rows: Vec<(String, u64, Option<Ns>)>) {
     }
     page.push_str("</tbody></table></div>\n");
     if rows.len() > ROWS {
-        let _ = writeln!(page, "<p class=\"note\">And {} more.</p>", rows.len() - ROWS);
+        let _ = writeln!(page, "<p class=\"note after\">And {} more.</p>", rows.len() - ROWS);
     }
 }
 
@@ -138,7 +139,7 @@ pub(super) fn gates(page: &mut String, gates: &[Verdict]) {
         let (class, verdict) = if gate.holds { ("soft", "holds") } else { ("over", "missed") };
         let _ = writeln!(
             page,
-            "<tr><td><code>{}</code></td><td class=\"left\">{}</td><td class=\"{class}\">{verdict}</td></tr>",
+            "<tr><td><code>{}</code></td><td class=\"wide\">{}</td><td class=\"{class}\">{verdict}</td></tr>",
             esc(&gate.gate),
             esc(&gate.found)
         );
@@ -169,10 +170,7 @@ pub(super) fn seeds(page: &mut String, campaign: &Campaign) {
         ("lost", firsts(&tally.lost)),
     ] {
         if !told.is_empty() {
-            let _ = writeln!(
-                page,
-                "<tr><th>{name}</th><td class=\"left\" style=\"white-space:normal\">{told}</td></tr>"
-            );
+            let _ = writeln!(page, "<tr><th>{name}</th><td class=\"wide\">{told}</td></tr>");
         }
     }
     page.push_str("</tbody></table></div>\n");
