@@ -6,7 +6,7 @@
 //! taken off; the rest is time in which not even the timer interrupt came. The kernel's own account of stolen time, in
 //! hundredths of a second, is kept beside it, and the larger of the two counts.
 //!
-//! It samples: a theft shorter than [`PERIOD_NS`] that falls between two looks is not seen. It watches one processor,
+//! It samples: a theft shorter than 2 ms that falls between two looks is not seen. It watches one processor,
 //! the loop's.
 
 use std::sync::Arc;

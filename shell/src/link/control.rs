@@ -1,6 +1,6 @@
 //! The control link: what the machine's driver sends and receives through.
 //!
-//! It takes over the sessions that a [`Connector`](super::connector::Connector) or a [`Lobby`](super::lobby::Lobby) has
+//! It takes over the sessions that a [`Connector`] or a [`Lobby`](super::lobby::Lobby) has
 //! set up, hands their bulk connections to whoever moves memory, and reports `Up` and `Down` for both together. On a
 //! destination it also holds the connections of sources that may only ask about an attempt in doubt, and routes each
 //! answer by the attempt that it is about.

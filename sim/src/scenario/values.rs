@@ -16,7 +16,10 @@ const BITS: u64 = 8;
 const PARTS: [(&str, u64); 2] = [("%", 10_000), ("ppm", 1)];
 
 /// A duration.
-pub(super) fn time(given: &str) -> Result<Ns, String> {
+///
+/// # Errors
+/// It is none; the message says what would be right.
+pub fn time(given: &str) -> Result<Ns, String> {
     let duration = parse_duration(given).map_err(|error| error.to_string())?;
     Ok(Ns::new(nanoseconds(duration)))
 }
@@ -28,7 +31,10 @@ pub fn print_time(time: Ns) -> String {
 }
 
 /// A size.
-pub(super) fn bytes(given: &str) -> Result<Bytes, String> {
+///
+/// # Errors
+/// It is none; the message says what would be right.
+pub fn bytes(given: &str) -> Result<Bytes, String> {
     let units::Bytes(bytes) = given.parse().map_err(|error: units::UnitError| error.to_string())?;
     Ok(Bytes::new(bytes))
 }
@@ -40,7 +46,10 @@ pub fn print_bytes(bytes: Bytes) -> String {
 }
 
 /// A rate; `None` is zero.
-pub(super) fn rate(given: &str) -> Result<Option<BytesPerSecond>, String> {
+///
+/// # Errors
+/// It is none; the message says what would be right.
+pub fn rate(given: &str) -> Result<Option<BytesPerSecond>, String> {
     let text = given.trim();
     let bits = BIT_UNITS.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
     let bytes = match bits {
@@ -68,7 +77,10 @@ pub fn print_rate(rate: BytesPerSecond) -> String {
 }
 
 /// A chance in parts per million.
-pub(super) fn chance(given: &str) -> Result<u32, String> {
+///
+/// # Errors
+/// It is none; the message says what would be right.
+pub fn chance(given: &str) -> Result<u32, String> {
     let parts = parts(given)?;
     if parts > ALWAYS {
         Err(format!("`{given}` is more than always; write at most `100%`"))
@@ -78,7 +90,10 @@ pub(super) fn chance(given: &str) -> Result<u32, String> {
 }
 
 /// A clock's drift.
-pub(super) fn drift(given: &str) -> Result<Ppm, String> {
+///
+/// # Errors
+/// It is none; the message says what would be right.
+pub fn drift(given: &str) -> Result<Ppm, String> {
     let most = Ppm::MAX.get();
     Ppm::new(parts(given)?).ok_or_else(|| {
         format!("`{given}` is more than the protocol's formulas are made for; write at most `{most}ppm`")

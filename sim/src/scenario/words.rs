@@ -1,5 +1,6 @@
 //! Every key and word of a scenario file. A test holds them to `docs/SCENARIOS.md`.
 
+use switchover_core::wire::message::{ToDestination, ToSource};
 use switchover_text::words;
 
 /// Keys of a scenario, outside of all tables.
@@ -80,6 +81,37 @@ pub const MESSAGES: &[&str] = &[
     "pending",
     "stranger",
 ];
+
+/// The word for a message to the destination, one of [`MESSAGES`].
+#[must_use]
+pub const fn to_destination(message: &ToDestination) -> &'static str {
+    match message {
+        ToDestination::Hello(_) => "hello",
+        ToDestination::Ping(_) => "ping",
+        ToDestination::RoundEnd { .. } => "round_end",
+        ToDestination::Stopping { .. } => "stopping",
+        ToDestination::Sealed(_) => "sealed",
+        ToDestination::Go => "go",
+        ToDestination::Query => "query",
+        ToDestination::Fin => "fin",
+        ToDestination::Abort { .. } => "abort",
+    }
+}
+
+/// The word for a message to the source, one of [`MESSAGES`].
+#[must_use]
+pub const fn to_source(message: &ToSource) -> &'static str {
+    match message {
+        ToSource::Welcome(_) => "welcome",
+        ToSource::Pong(_) => "pong",
+        ToSource::Ready { .. } => "ready",
+        ToSource::Running(_) => "running",
+        ToSource::Refused { .. } => "refused",
+        ToSource::Lost => "lost",
+        ToSource::Pending { .. } => "pending",
+        ToSource::Stranger => "stranger",
+    }
+}
 
 words! {
     /// What goes wrong.
