@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use mio::{Events, Interest, Poll, Token};
 use switchover_shell::dirty::PageRun;
 use switchover_shell::guest::memory::{GuestMemory, PAGE};
-use switchover_shell::realtime::{self, Wish};
+use switchover_shell::realtime::{self, Movers, Wish};
 use switchover_shell::sys::socket::{bulk_buffers, readable_from};
 use switchover_shell::sys::vectored::{Incoming, readv};
 use switchover_shell::words::Side;
@@ -24,6 +24,8 @@ pub const WORD: &str = "peer";
 
 /// What a peer does that answers messages.
 pub const ECHO: &str = "echo";
+/// After a number of bytes: they are taken beside a guest that runs, on a thread of the ordinary class.
+pub const BESIDE: &str = "+beside";
 
 /// A peer that was started, and the connection to it. It ends with the connection.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// Starts one: [`ECHO`], or the bytes of a memory to fill.
+    /// Starts one: [`ECHO`], or the bytes of a memory to fill, with [`BESIDE`] after them for an ordinary thread.
     ///
     /// # Errors
     /// It does not start or does not connect.
@@ -65,7 +67,10 @@ pub fn serve(address: &str, what: &str) -> io::Result<()> {
     stream.set_nodelay(true)?;
     match what {
         ECHO => echo(stream),
-        bytes => sink(stream, bytes.parse().map_err(|_| io::ErrorKind::InvalidInput)?),
+        what => {
+            let (bytes, beside) = what.strip_suffix(BESIDE).map_or((what, false), |bytes| (bytes, true));
+            sink(stream, bytes.parse().map_err(|_| io::ErrorKind::InvalidInput)?, beside)
+        }
     }
 }
 
@@ -162,9 +167,13 @@ impl Intake {
 }
 
 /// Takes as many bytes as it is told by a number before them, into memory that is resident already, then says so.
-fn sink(stream: TcpStream, memory: u64) -> io::Result<()> {
+fn sink(stream: TcpStream, memory: u64, beside: bool) -> io::Result<()> {
     bulk_buffers(&stream);
-    realtime::helper();
+    let movers = Movers::default();
+    if beside {
+        movers.beside_the_guest();
+    }
+    movers.join();
     let memory = GuestMemory::new(memory).map_err(io::Error::other)?;
     memory.populate(1).map_err(io::Error::other)?;
     stream.set_nonblocking(true)?;

@@ -1,7 +1,8 @@
 //! Guest memory sent to another process by `writev` alone: the speed that ours is held against.
 //!
 //! The same shape as a stop-copy: chunks of the same size out of guest memory, the same socket buffers, the same
-//! scheduling class, into guest memory that is resident, in a process of its own.
+//! scheduling class (real-time in place of a stop-copy, ordinary beside a guest that runs), into guest memory that is
+//! resident, in a process of its own.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -9,10 +10,10 @@ use std::time::Instant;
 
 use switchover_shell::dirty::PageRun;
 use switchover_shell::guest::memory::{GuestMemory, PAGE};
-use switchover_shell::realtime;
+use switchover_shell::realtime::Movers;
 use switchover_shell::sys::socket::bulk_buffers;
 
-use crate::peer::Peer;
+use crate::peer::{BESIDE, Peer};
 
 /// Bytes of one `writev`: those of one of our stop-copy chunks.
 pub const CHUNK: u64 = 512 << 10;
@@ -22,6 +23,7 @@ pub const CHUNK: u64 = 512 << 10;
 pub struct Raw {
     memory: GuestMemory,
     peer: Peer,
+    movers: Movers,
 }
 
 impl Raw {
@@ -34,19 +36,27 @@ impl Raw {
         for page in 0..memory.pages() {
             memory.write_pages(page, &[(page % 251) as u8 + 1; PAGE]).map_err(io::Error::other)?;
         }
-        Self::of(memory)
+        Self::new(memory, "")
     }
 
-    /// Of this memory.
+    /// Of the memory of a guest that runs.
     ///
     /// # Errors
     /// No peer.
-    pub fn of(memory: GuestMemory) -> io::Result<Self> {
-        let mut peer = Peer::start(&memory.len().to_string())?;
+    pub fn beside(memory: GuestMemory) -> io::Result<Self> {
+        Self::new(memory, BESIDE)
+    }
+
+    fn new(memory: GuestMemory, class: &str) -> io::Result<Self> {
+        let movers = Movers::default();
+        if class == BESIDE {
+            movers.beside_the_guest();
+        }
+        let mut peer = Peer::start(&format!("{}{class}", memory.len()))?;
         bulk_buffers(&peer.stream);
         // Its memory is resident.
         peer.stream.read_exact(&mut [0])?;
-        Ok(Self { memory, peer })
+        Ok(Self { memory, peer, movers })
     }
 
     /// How long the last so many bytes take until the peer says that it has them, in seconds.
@@ -54,10 +64,10 @@ impl Raw {
     /// # Errors
     /// The connection failed.
     pub fn send(&mut self, bytes: u64) -> io::Result<f64> {
-        let (memory, stream) = (&self.memory, &mut self.peer.stream);
+        let (memory, stream, movers) = (&self.memory, &mut self.peer.stream, &self.movers);
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                realtime::helper();
+                movers.join();
                 let begun = Instant::now();
                 stream.write_all(&bytes.to_le_bytes())?;
                 let mut at = memory.pages() - bytes / PAGE as u64;

@@ -5,6 +5,7 @@
 //! watched in [`crate::stolen`].
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::record::Scheduling;
@@ -13,7 +14,7 @@ use crate::words::Side;
 
 /// The priority of the loop's thread: above everything that it may have to end.
 pub const LOOP_PRIORITY: u8 = 50;
-/// The priority of helper threads that a blackout waits for: bulk, journal, ports.
+/// The priority of helper threads that a blackout waits for: bulk ([`Movers`]), journal, ports.
 pub const HELPER_PRIORITY: u8 = 40;
 /// The priority of vCPU threads while they stop, save, load and first enter: a guest that spins must not keep the loop
 /// out. Below the helpers' too: where both hosts are one, memory that arrives while states are loaded is the longer way.
@@ -92,6 +93,60 @@ pub fn helper() {
     sched::precise_waits();
     // Refused where the loop's thread was refused as well, which the record states once.
     let _ = sched::set_realtime(0, Some(HELPER_PRIORITY));
+}
+
+/// Helper threads that are real-time except while a guest that runs is copied: then they have no more than their share, or
+/// its vCPUs would wait behind them for as long as a round takes. Clones are the same threads.
+#[derive(Debug, Clone, Default)]
+pub struct Movers(Arc<Mutex<Moving>>);
+
+#[derive(Debug, Default)]
+struct Moving {
+    threads: Vec<i32>,
+    copies_beside_the_guest: bool,
+}
+
+impl Movers {
+    fn lock(&self) -> MutexGuard<'_, Moving> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The calling thread is one of them from now on.
+    pub fn join(&self) {
+        sched::precise_waits();
+        let mut moving = self.lock();
+        moving.threads.push(sched::thread_id());
+        set_class(0, moving.copies_beside_the_guest);
+    }
+
+    /// For a thread to call when it starts: joins.
+    #[must_use]
+    pub fn on_thread(&self) -> Arc<dyn Fn(&'static str) + Send + Sync> {
+        let movers = self.clone();
+        Arc::new(move |_| movers.join())
+    }
+
+    /// The guest runs while they work. Does nothing where that is known, and a system call a thread otherwise.
+    pub fn beside_the_guest(&self) {
+        self.set(true);
+    }
+
+    /// A blackout has begun, or may begin at any moment. As for [`Movers::beside_the_guest`].
+    pub fn urgent(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, beside: bool) {
+        let mut moving = self.lock();
+        if std::mem::replace(&mut moving.copies_beside_the_guest, beside) != beside {
+            moving.threads.iter().for_each(|thread| set_class(*thread, beside));
+        }
+    }
+}
+
+/// Refused where the loop's thread was refused as well, which the record states once.
+fn set_class(thread: i32, ordinary: bool) {
+    let _ = sched::set_realtime(thread, (!ordinary).then_some(HELPER_PRIORITY));
 }
 
 /// How long a real-time thread may run without sleeping before the kernel takes the processor from it, per second;

@@ -30,7 +30,7 @@ use crate::link::lobby::Served;
 use crate::link::session::Arrival;
 use crate::memory::{DestinationBulk, DestinationMemory};
 use crate::reactor::{ClockFailed, Commands, LINK, Machine, Reactor};
-use crate::realtime::{self, Wish};
+use crate::realtime::{self, Movers, Wish};
 use crate::record::Scheduling;
 use crate::wake::Wake;
 use crate::words::Side;
@@ -136,10 +136,11 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
             wake: wake.clone(),
         };
         let layout = setup.config.layout;
+        let movers = Movers::default();
         let receiver = ReceiverConfig {
             vcpu_ports: layout.vcpu_ports.into(),
             devices: layout.devices.into(),
-            on_thread: Some(std::sync::Arc::new(|_| realtime::helper())),
+            on_thread: Some(movers.on_thread()),
         };
         let memory = DestinationMemory::new(setup.memory, wake.clone(), receiver)?;
         let (vcpus, devices) = ports(memory.inbox());
@@ -153,7 +154,7 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
         let link = ControlLink::new(self.reactor.registry()?, LINK, setup.arrivals, caller, memory.bulk());
         let bulk = memory.bulk();
         let (sender, notes) = notes();
-        let tap = DestinationTap { notes: sender, injection: injection.clone(), log: setup.log };
+        let tap = DestinationTap { notes: sender, movers, injection: injection.clone(), log: setup.log };
         let ports = DestinationPorts {
             clock: HostClock,
             link: FaultyLink::new(link, Side::Destination, injection.clone()),

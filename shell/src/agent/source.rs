@@ -32,7 +32,7 @@ use crate::link::control::{Caller, ControlLink};
 use crate::link::session::Session;
 use crate::memory::SourceMemory;
 use crate::reactor::{ClockFailed, Commands, LINK, Machine, Reactor};
-use crate::realtime::{self, Wish};
+use crate::realtime::{self, Movers, Wish};
 use crate::record::Scheduling;
 use crate::wake::Wake;
 use crate::words::Side;
@@ -174,10 +174,9 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> SourceLoop<P, E> {
             attempt: AttemptNumber::default(),
             wake: wake.clone(),
         };
-        let memory_config = SenderConfig {
-            max_bandwidth: setup.max_bandwidth,
-            on_thread: Some(std::sync::Arc::new(|_| realtime::helper())),
-        };
+        let movers = Movers::default();
+        let memory_config =
+            SenderConfig { max_bandwidth: setup.max_bandwidth, on_thread: Some(movers.on_thread()) };
         let memory = SourceMemory::new(setup.memory, setup.dirty, wake.clone(), setup.verify, memory_config)?;
         let bulk = memory.bulk().clone();
         let (vcpus, devices) = ports(&bulk);
@@ -199,6 +198,7 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> SourceLoop<P, E> {
             learned: false,
             injection: injection.clone(),
             bulk: bulk.clone(),
+            movers,
             log: setup.log,
         };
         let ports = SourcePorts {

@@ -10,6 +10,7 @@ use super::{DEVICES, NoteSender, VCPU_PORTS};
 use crate::events::EventLog;
 use crate::faults::{Corruptible, Injection, Stall};
 use crate::link::bulk::{BulkHandle, SenderFaults};
+use crate::realtime::Movers;
 
 /// Sees the source's steps.
 pub struct SourceTap {
@@ -19,6 +20,8 @@ pub struct SourceTap {
     pub(super) learned: bool,
     pub(super) injection: Injection,
     pub(super) bulk: BulkHandle,
+    /// The threads that move memory.
+    pub(super) movers: Movers,
     /// Every event and its actions, for whoever replays them.
     pub(super) log: Option<EventLog<SourceEvent, SourceAction>>,
 }
@@ -29,6 +32,12 @@ impl Observer<SourceEvent, SourceAction> for SourceTap {
             log.step(now, event, actions);
         }
         for action in actions {
+            // A round that is on the wire may be followed by the stop, which must not wait for a system call more.
+            match action {
+                SourceAction::Round { .. } => self.movers.beside_the_guest(),
+                SourceAction::Note(Note::Round { .. } | Note::Stopping) => self.movers.urgent(),
+                _ => {}
+            }
             let SourceAction::Note(note) = action else { continue };
             if matches!(note, Note::Began(_)) {
                 self.injection.attempt.next();
@@ -60,6 +69,8 @@ impl SourceTap {
 /// Sees the destination's steps.
 pub struct DestinationTap {
     pub(super) notes: NoteSender,
+    /// The threads that move memory.
+    pub(super) movers: Movers,
     pub(super) injection: Injection,
     /// Every event and its actions, for whoever replays them.
     pub(super) log: Option<EventLog<DestinationEvent, DestinationAction>>,
@@ -71,6 +82,12 @@ impl Observer<DestinationEvent, DestinationAction> for DestinationTap {
             log.step(now, event, actions);
         }
         for action in actions {
+            match action {
+                DestinationAction::Expect { .. } => self.movers.beside_the_guest(),
+                // While the source's vCPUs are on their way out: nothing waits for this.
+                DestinationAction::Note(Note::Stopping) => self.movers.urgent(),
+                _ => {}
+            }
             let DestinationAction::Note(note) = action else { continue };
             if matches!(note, Note::Began(_)) {
                 self.injection.attempt.next();

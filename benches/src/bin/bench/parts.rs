@@ -186,7 +186,7 @@ fn precopy(quick: bool, report: &mut Report) -> io::Result<()> {
             ..KvmSpec::new(1 << 30, 2)
         };
         let vmm = Vmm::create(&spec, &Hooks::default()).map_err(io::Error::other)?;
-        let mut raw = Raw::of(vmm.memory().clone())?;
+        let mut raw = Raw::beside(vmm.memory().clone())?;
         // The same guest in the same state: its writes are logged, which slows guest and host.
         let (mut log, mut written) = (KvmDirtyBitmap::new(&vmm), Bitmap::new(vmm.memory().pages()));
         log.start()?;
