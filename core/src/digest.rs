@@ -41,21 +41,31 @@ impl Digest {
     pub const EMPTY: Self = Self { high: 0, low: 0, pieces: 0 };
 
     /// Takes one piece in. Linear in `bytes`.
-    // [SW-72]
     pub fn update(&mut self, piece: Piece, bytes: &[u8]) {
+        self.update_hashed(piece, bytes.len() as u64, xxh3_128_with_seed(bytes, self.seed()));
+    }
+
+    /// What the bytes of the next piece are hashed with, by whoever uses [`Digest::update_hashed`].
+    pub const fn seed(&self) -> u64 {
+        self.low
+    }
+
+    /// Takes one piece in whose `len` bytes the caller has hashed itself, by XXH3-128 under [`Digest::seed`]: a host may
+    /// have an implementation that uses wider registers than may be assumed here.
+    // [SW-72]
+    pub fn update_hashed(&mut self, piece: Piece, len: u64, payload: u128) {
         let (tag, place) = match piece {
             Piece::Pages(first) => (1, first),
             Piece::Zeros { first, pages } => (2 | (pages as u64) << 8, first),
             Piece::Vcpus(port) => (3, port as u64),
             Piece::Device(device) => (4, device as u64),
         };
-        let payload = xxh3_128_with_seed(bytes, self.low);
         let mut link = [0_u8; 48];
         let words = [self.high, self.low, tag, place, payload as u64, (payload >> 64) as u64];
         for (slot, word) in link.chunks_exact_mut(8).zip(words) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
-        let chained = xxh3_128_with_seed(&link, bytes.len() as u64);
+        let chained = xxh3_128_with_seed(&link, len);
         self.high = (chained >> 64) as u64;
         self.low = chained as u64;
         self.pieces = self.pieces.wrapping_add(1);

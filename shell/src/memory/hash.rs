@@ -10,6 +10,7 @@ use switchover_core::digest::{Digest, Piece};
 use switchover_core::limits::VCPU_PORTS_MAX;
 use switchover_core::port::Port;
 
+use super::digest::update;
 use super::zero::is_zero;
 use crate::dirty::{Bitmap, PageRun};
 use crate::guest::memory::GuestMemory;
@@ -91,7 +92,7 @@ fn hash_block(memory: &GuestMemory, block: u64, untouched: &Bitmap) -> u128 {
             return 0;
         }
         let mut digest = Digest::EMPTY;
-        digest.update(Piece::Pages(first), bytes);
+        update(&mut digest, Piece::Pages(first), bytes);
         digest.value()
     };
     // Inside by construction, hence always lent.

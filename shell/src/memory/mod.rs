@@ -4,6 +4,7 @@
 //! and wait for nothing; every method returns at once.
 
 mod destination;
+pub(crate) mod digest;
 pub(crate) mod hash;
 mod source;
 pub(crate) mod zero;

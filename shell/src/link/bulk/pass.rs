@@ -19,6 +19,7 @@ use super::outgoing::Runs;
 use super::sender::{Halt, Source, Worker};
 use crate::dirty::{Bitmap, PageRun};
 use crate::guest::memory::PAGE;
+use crate::memory::digest::update;
 use crate::memory::hash::StateHash;
 use crate::memory::zero::is_zero;
 
@@ -228,7 +229,7 @@ impl Worker {
         let (mut digest, mut at) = (self.digest, 0);
         for run in &self.runs {
             let end = at + run.pages as usize * PAGE;
-            digest.update(Piece::Pages(run.first), &self.bounce[at..end]);
+            update(&mut digest, Piece::Pages(run.first), &self.bounce[at..end]);
             at = end;
         }
         if at == 0 {
@@ -281,7 +282,7 @@ impl Worker {
             let pages = PageRun { first: run.first, pages: run.pages.into() };
             let digest = &mut self.digest;
             self.memory
-                .lend(pages, |bytes| digest.update(Piece::Pages(run.first), bytes))
+                .lend(pages, |bytes| update(digest, Piece::Pages(run.first), bytes))
                 .map_err(|error| Halt::Memory(error.to_string()))?;
         }
         // Unless an abort came meanwhile: the guest runs again, and may have changed a page before it was hashed or

@@ -26,6 +26,7 @@ use super::station::Station;
 use super::{OnThread, RUN_PAGES};
 use crate::dirty::PageRun;
 use crate::guest::memory::{GuestMemory, PAGE};
+use crate::memory::digest::update;
 use crate::memory::hash::{StateHash, hash_all};
 use crate::sys::vectored::{Incoming, readv};
 use crate::wake::Wake;
@@ -343,7 +344,7 @@ impl Worker {
             self.group(now, pages, later.is_empty())?;
             for run in now {
                 // Inside, as the header's check has made sure.
-                let _ = self.memory.lend(*run, |bytes| digest.update(Piece::Pages(run.first), bytes));
+                let _ = self.memory.lend(*run, |bytes| update(digest, Piece::Pages(run.first), bytes));
             }
             (rest, all) = (later, all + pages);
         }
