@@ -40,6 +40,21 @@ pub fn fit(points: &[(f64, f64)]) -> Line {
     Line { start, slope, residual: off.fold(0.0, f64::max) }
 }
 
+/// The line that a few wild points do not move: its slope is the median of the slopes between all pairs of points of
+/// different `x` (Theil and Sen), its start the median of what that leaves. For rates on a machine whose host has other
+/// guests: one of them, met by one run, would turn a line of least squares.
+#[must_use]
+pub fn fit_robust(points: &[(f64, f64)]) -> Line {
+    let pairs = points.iter().enumerate().flat_map(|(at, a)| points[at + 1..].iter().map(move |b| (a, b)));
+    // Points of one size differ by a few bytes: what lies between those is noise.
+    let span = points.iter().map(|point| point.0).fold(0.0, f64::max) / 64.0;
+    let apart = pairs.filter(|(a, b)| (b.0 - a.0).abs() > span);
+    let slope = median(&apart.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect::<Vec<_>>());
+    let start = median(&points.iter().map(|point| point.1 - slope * point.0).collect::<Vec<_>>());
+    let off = points.iter().map(|point| (point.1 - start - slope * point.0).abs());
+    Line { start, slope, residual: off.fold(0.0, f64::max) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +64,16 @@ mod tests {
         let line = fit(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]);
         assert!((line.start - 1.0).abs() < 1e-9 && (line.slope - 2.0).abs() < 1e-9 && line.residual < 1e-9);
         assert!(fit(&[(0.0, 0.0), (1.0, 1.0), (2.0, 0.0)]).residual > 0.3);
+    }
+
+    #[test]
+    fn a_wild_point_does_not_turn_a_robust_line() {
+        let mut points: Vec<_> = (0..20).map(|i| (f64::from(i), 1.0 + 2.0 * f64::from(i))).collect();
+        points[19].1 += 500.0;
+        let line = fit_robust(&points);
+        assert!((line.slope - 2.0).abs() < 1e-9 && (line.start - 1.0).abs() < 1e-9);
+        assert!(fit(&points).slope > 5.0);
+        assert_eq!(fit_robust(&[]).slope, 0.0);
     }
 
     #[test]

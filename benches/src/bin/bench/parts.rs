@@ -9,7 +9,7 @@ use switchover_benches::floor::{Bench, Waits};
 use switchover_benches::plot;
 use switchover_benches::raw::Raw;
 use switchover_benches::report::{Report, Row, Target};
-use switchover_benches::stats::{fit, median, percentile};
+use switchover_benches::stats::{fit, fit_robust, median, percentile};
 use switchover_benches::switch::{Run, Switchover};
 use switchover_core::destination::Destination;
 use switchover_core::source::Source;
@@ -111,7 +111,7 @@ fn slope(quick: bool, report: &mut Report) -> io::Result<()> {
     let mut raw = Raw::filled(256 << 20)?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     let mut at_size = [const { Vec::new() }; 4];
-    for _ in 0..if quick { 3 } else { 7 } {
+    for _ in 0..if quick { 5 } else { 9 } {
         for (size, mib) in [0_u64, 16, 64, 256].into_iter().enumerate() {
             // A capped first round gives the guest the time to write all of its working set once more.
             let (set, cap) = (mib.max(1), (2 * mib).max(64));
@@ -130,7 +130,7 @@ fn slope(quick: bool, report: &mut Report) -> io::Result<()> {
             bare.push((bytes as f64, raw.send(bytes)?));
         }
     }
-    let (line, raw_line) = (fit(&ours), fit(&bare));
+    let (line, raw_line) = (fit_robust(&ours), fit_robust(&bare));
     report.row(Row {
         what: "stop-copy: bytes a second, by the line through downtimes".into(),
         measured: rate(1.0 / line.slope),

@@ -274,17 +274,15 @@ impl Worker {
         if payload == 0 {
             return if Self::goes_on(&self.shared, epoch) { Ok(()) } else { Err(Halt::Over) };
         }
-        let before = self.digest;
-        self.send(epoch, Kind::Pages, Source::Memory(payload), before)?;
-        // Hashed after it was sent, which is the same since nothing can change it: copying is what fetches pages from
-        // memory fastest, the hash then finds them in the cache, and the receiver is at work already.
+        // Hashed first: wide registers read ahead, so that copying into the socket finds the pages in the cache.
+        let (before, mut digest) = (self.digest, self.digest);
         for run in &self.runs {
             let pages = PageRun { first: run.first, pages: run.pages.into() };
-            let digest = &mut self.digest;
             self.memory
-                .lend(pages, |bytes| update(digest, Piece::Pages(run.first), bytes))
+                .lend(pages, |bytes| update(&mut digest, Piece::Pages(run.first), bytes))
                 .map_err(|error| Halt::Memory(error.to_string()))?;
         }
+        self.send(epoch, Kind::Pages, Source::Memory(payload), digest)?;
         // Unless an abort came meanwhile: the guest runs again, and may have changed a page before it was hashed or
         // copied. The fence keeps those reads before this look.
         fence(Ordering::SeqCst);
