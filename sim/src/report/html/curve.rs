@@ -62,10 +62,10 @@ impl Scale {
                     .collect()
             }
             Self::Log { least, most } => {
-                let decades = (0..14).map(|power| 10_u64.pow(power));
-                let ticks: Vec<u64> =
-                    decades.filter(|at| (*at as f64) > *least && (*at as f64) < *most).collect();
-                ticks.into_iter().map(Ns::new).collect()
+                // Between few decades there is room for more.
+                let steps: &[u64] = if most / least < 2000.0 { &[1, 2, 5] } else { &[1] };
+                let all = (0..14).flat_map(|power| steps.iter().map(move |step| step * 10_u64.pow(power)));
+                all.filter(|at| (*at as f64) > *least && (*at as f64) < *most).map(Ns::new).collect()
             }
         }
     }
@@ -134,10 +134,12 @@ pub(super) fn draw(page: &mut String, campaign: &Campaign) {
         let _ = write!(page, "<span style=\"left:{at:.2}%\">{name}</span>");
     }
     page.push_str("</div>\n</div>\n<div class=\"legend\">");
-    for (class, blackouts) in series {
+    for (class, blackouts) in series.iter().filter(|(_, blackouts)| blackouts.count() > 0) {
         let count = super::grouped(blackouts.count());
         let _ = write!(page, "<span><i class=\"dot {class}\"></i>{class}: {count} attempts</span>");
     }
+    let planned = short(Ns::new(campaign.scenario.downtime_limit_ns));
+    let _ = write!(page, "<span><i class=\"dash\"></i>downtime limit {planned}</span>");
     if matches!(scale, Scale::Log { .. }) {
         page.push_str("<span>logarithmic in time</span>");
     }
@@ -201,7 +203,7 @@ mod tests {
         let linear = Scale::Linear { most: 322e6 };
         assert_eq!(linear.ticks(), [0, 100, 200, 300].map(Ns::from_millis));
         let log = Scale::Log { least: 1e6, most: 400e6 };
-        assert_eq!(log.ticks(), [10, 100].map(Ns::from_millis));
+        assert_eq!(log.ticks(), [2, 5, 10, 20, 50, 100, 200].map(Ns::from_millis));
         assert_eq!((round_step(30.0), round_step(50.0), round_step(51.0)), (50.0, 50.0, 100.0));
     }
 

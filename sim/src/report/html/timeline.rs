@@ -20,15 +20,34 @@ struct Line {
     hard: u64,
 }
 
+/// How much of the limit has to be used for its phases to be seen on one line with it.
+const SEEN: u64 = 4;
+
 impl Line {
+    /// A line with room for both.
+    fn new(longest: u64, hard: u64) -> Self {
+        // A little more, so that what ends last is seen to end.
+        let most = longest.max(hard);
+        Self { most: most.saturating_add(most / 50), hard }
+    }
+
+    /// The line for the phases: the same, unless that would show nothing of them.
+    fn for_phases(&self, longest: u64) -> Self {
+        let most = if longest < self.hard / SEEN { longest.saturating_add(longest / 25) } else { self.most };
+        Self { most, hard: self.hard }
+    }
+
     fn at(&self, ns: u64) -> f64 {
         ns.min(self.most) as f64 / self.most.max(1) as f64 * 100.0
     }
 
     /// The hard limit, and the latest time for Go.
     fn rules(&self, attempt: &AttemptRecord) -> String {
-        let mut rules = format!("<i class=\"rule\" style=\"left:{:.2}%\"></i>", self.at(self.hard));
-        if let Some(go_by) = attempt.go_by_ns.filter(|go_by| *go_by < self.hard) {
+        let mut rules = String::new();
+        if self.hard <= self.most {
+            let _ = write!(rules, "<i class=\"rule\" style=\"left:{:.2}%\"></i>", self.at(self.hard));
+        }
+        if let Some(go_by) = attempt.go_by_ns.filter(|go_by| *go_by < self.hard.min(self.most)) {
             let _ = write!(rules, "<i class=\"rule goby\" style=\"left:{:.2}%\"></i>", self.at(go_by));
         }
         rules
@@ -55,10 +74,11 @@ pub(super) fn draw(page: &mut String, campaign: &Campaign) {
     attempts.truncate(ATTEMPTS);
     attempts.sort_by_key(|(place, _)| *place);
     let longest = attempts.iter().filter_map(|(_, attempt)| extent(attempt)).max().unwrap_or(0);
-    let line = Line { most: longest.max(record.hard_limit_ns) / 50 * 51, hard: record.hard_limit_ns };
+    let line = Line::new(longest, record.hard_limit_ns);
+    let phases = line.for_phases(longest);
     page.push_str("<div class=\"gantt\">\n");
     for (place, attempt) in attempts {
-        draw_attempt(page, record, (place, attempt), &line);
+        draw_attempt(page, record, (place, attempt), (&line, &phases));
     }
     page.push_str("</div>\n<div class=\"legend\"><span><i class=\"dot committed\"></i>source</span>");
     page.push_str("<span><i class=\"dot\" style=\"background:color-mix(in srgb,var(--committed) 55%,var(--good))\"></i>destination</span>");
@@ -78,11 +98,12 @@ fn stretch(phase: &PhaseRecord) -> Option<(u64, u64)> {
     Some((start, start.saturating_add(phase.measured_ns.unwrap_or(0))))
 }
 
+/// `lines`: for the blackout, and for the phases.
 fn draw_attempt(
     page: &mut String,
     record: &RunRecord,
     (place, attempt): (usize, &AttemptRecord),
-    line: &Line,
+    (line, enlarged): (&Line, &Line),
 ) {
     let outcome = attempt.outcome.word().replace('_', " ");
     let mut told = attempt.reason.iter().map(|reason| esc(&reason.replace('_', " "))).collect::<Vec<_>>();
@@ -108,11 +129,20 @@ fn draw_attempt(
             slack(hard, stood)
         );
     }
+    if enlarged.most < line.most {
+        let upto = short(Ns::new(enlarged.most));
+        let _ = writeln!(
+            page,
+            "<div class=\"row zoom\"><span class=\"who\">enlarged:</span><span class=\"track\" style=\"background:none\"></span>\
+             <span class=\"time\">0 to {upto}</span></div>"
+        );
+    }
+    let rules = enlarged.rules(attempt);
     let mut phases: Vec<&PhaseRecord> =
         attempt.phases.iter().filter(|phase| stretch(phase).is_some()).collect();
     phases.sort_by_key(|phase| (phase.start_ns, phase.phase, phase.side, phase.port));
     for phase in phases {
-        draw_phase(page, phase, attempt.offender.as_ref(), line, &rules);
+        draw_phase(page, phase, attempt.offender.as_ref(), enlarged, &rules);
     }
 }
 
