@@ -93,11 +93,12 @@ fn the_recorded_limit_gives_what_was_recorded() {
 
 #[test]
 fn another_limit_is_held_earlier_or_was_never_admitted() {
-    // Half the limit: it aborts in half the time, and the source can only guess at whom it waited for.
+    // Half the limit: it aborts in half the time, because of the same port.
     let half = &fates("aborted.source.events", Some(ms(50)))[0];
     assert_eq!((half.outcome.as_str(), half.held), ("aborted", Some(true)));
     let downtime = half.downtime_ns.expect("it was stopped");
     assert!(downtime > ms(30) && downtime <= ms(50), "{downtime:?}");
+    assert_eq!(half.offender.map(|blamed| blamed.to_string()).as_deref(), Some("destination/vcpus/load"));
     // A millisecond is less than what lease, answer and rollback take.
     let none = &fates("committed.source.events", Some(ms(1)))[0];
     assert_eq!((none.outcome.as_str(), none.reason.as_deref()), ("never stopped", Some("limit_too_small")));

@@ -12,7 +12,7 @@ use switchover_core::admission::Verdict;
 use switchover_core::contract::SourceContracts;
 use switchover_core::event::SourceEvent;
 use switchover_core::outcome::{Ended, Ending};
-use switchover_core::port::Blame;
+use switchover_core::port::{Blame, Phase, Port, Side};
 use switchover_core::time::{At, Ns};
 use switchover_text::events::{Line, Step};
 use switchover_text::record::Offender;
@@ -73,6 +73,7 @@ pub(super) fn what_if(machine: ShellSource, recorded: ShellSource, lines: &[Sour
     if !known {
         asked.end_unknown();
     }
+    asked.hear(lines);
     WhatIf { downtime_limit_ns: limits.downtime, hard_limit_ns: limits.hard(), attempts: asked.fates }
 }
 
@@ -178,6 +179,25 @@ impl Asked {
         };
         self.fates.push(fate);
         true
+    }
+
+    /// An aborting source that heard nothing can only guess that it was the link, and waits for the destination's word.
+    /// Whom the recorded attempt was blamed on in the end, that word would have named too.
+    fn hear(&mut self, lines: &[SourceLine]) {
+        let steps = lines.iter().filter_map(|line| match line {
+            Line::Step(step) => Some(step),
+            Line::Settings(_) | Line::Lost(_) => None,
+        });
+        let notes = steps.flat_map(|step| step.actions.iter().filter_map(SourceAction::note));
+        for note in notes {
+            let Note::Ended(Ended { attempt, offender: Some(known), .. }) = *note else { continue };
+            let guessed = |fate: &&mut Fate| fate.attempt == attempt.counter && fate.reason.is_none();
+            let at_link =
+                Offender::from(Blame { side: Side::Source, port: Port::Link, phase: Phase::Transfer });
+            for fate in self.fates.iter_mut().filter(guessed).filter(|fate| fate.offender == Some(at_link)) {
+                fate.offender = Some(known.into());
+            }
+        }
     }
 
     fn end_unknown(&mut self) {
