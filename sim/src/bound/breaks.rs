@@ -19,8 +19,10 @@ pub(super) struct Breaks {
     pub ways: Ways,
     /// Why a commit may come at any time.
     pub commit: Vec<String>,
-    /// Why an abort may.
-    pub abort: Vec<String>,
+    /// Why an abort before `Go` may.
+    pub before_go: Vec<String>,
+    /// Why an abort after `Go` may.
+    pub after_go: Vec<String>,
     /// Why the source may not know for any time, although the guest runs.
     pub knowledge: Vec<String>,
 }
@@ -31,25 +33,28 @@ impl Breaks {
     /// Of all faults that may happen, and of a world that breaks assumptions by itself.
     pub(super) fn of(scenario: &Scenario, facts: &Facts) -> Self {
         let ways = facts.ways();
-        let mut breaks = Self { ways, commit: Vec::new(), abort: Vec::new(), knowledge: Vec::new() };
+        let [commit, before_go, after_go, knowledge] = Default::default();
+        let mut breaks = Self { ways, commit, before_go, after_go, knowledge };
         for fault in scenario.faults.iter().filter(|fault| fault.chance > 0) {
-            breaks.fault(&fault.what);
+            breaks.fault(&fault.what, scenario.hold_on_lost_device);
         }
         breaks.world(scenario);
         breaks.doubt();
         // Many faults, one reason.
-        for reasons in [&mut breaks.commit, &mut breaks.abort, &mut breaks.knowledge] {
+        for reasons in
+            [&mut breaks.commit, &mut breaks.before_go, &mut breaks.after_go, &mut breaks.knowledge]
+        {
             let mut seen = BTreeSet::new();
             reasons.retain(|why| seen.insert(why.clone()));
         }
         breaks
     }
 
-    fn fault(&mut self, what: &What) {
+    fn fault(&mut self, what: &What, hold: bool) {
         match what {
             // What they do to the times that count here is in the facts.
             What::Stall { .. } | What::Lie { .. } => {}
-            What::Fail { side, port, phase } => self.fails(*side, *port, *phase),
+            What::Fail { side, port, phase } => self.fails(*side, *port, *phase, hold),
             What::Drop { message, once } => self.dropped(message, *once),
             What::Partition { from: Some(Side::Source), .. } => self.ways.go_late = true,
             What::Partition { .. } => self.silent("a partition may keep the answer back"),
@@ -67,15 +72,15 @@ impl Breaks {
         }
     }
 
-    fn fails(&mut self, side: Side, port: Where, phase: Phase) {
+    fn fails(&mut self, side: Side, port: Where, phase: Phase, hold: bool) {
         let rollback = phase == Op::Rollback.phase();
         match (side, port) {
             (Side::Source, Where::Vcpus) if rollback => {
-                self.abort.push("a rollback of the vCPUs that fails is asked again until it succeeds".into());
+                self.undo("a rollback of the vCPUs that fails is asked again until it succeeds");
             }
-            (Side::Source, Where::Device(_)) if rollback => {
-                self.abort
-                    .push("R: a device's rollback fails; whether vCPUs wait for it is configured".into());
+            // Without the device, unless the guest is to be held for it.
+            (Side::Source, Where::Device(_)) if rollback && hold => {
+                self.undo("a rollback of a device that fails is asked again, and the guest is held for it");
             }
             (Side::Destination, _) => (self.ways.supersedes, self.ways.go_late) = (true, true),
             _ => {}
@@ -93,6 +98,12 @@ impl Breaks {
         }
     }
 
+    /// No abort is sure.
+    fn undo(&mut self, why: &str) {
+        self.before_go.push(why.to_owned());
+        self.after_go.push(why.to_owned());
+    }
+
     /// Answers are not sure to come in time.
     fn silent(&mut self, why: &str) {
         self.ways.go_late = true;
@@ -106,7 +117,11 @@ impl Breaks {
             Side::Source => "source",
             Side::Destination => "destination",
         };
-        self.abort.push(format!("the {who}'s process may die (P2 assumes no crash)"));
+        let dies = format!("the {who}'s process may die (P2 assumes no crash)");
+        if side == Side::Source {
+            self.before_go.push(dies.clone());
+        }
+        self.after_go.push(dies);
         if side == Side::Destination {
             let late = "a destination that died after its Running record runs the guest when it is back";
             self.commit.push(late.to_owned());
@@ -126,11 +141,11 @@ impl Breaks {
     fn doubt(&mut self) {
         if !self.ways.answers && !self.ways.arbiter {
             let first = self.knowledge.first().map_or("the answer may be lost", String::as_str);
-            self.abort.push(format!("{first}: {IN_DOUBT}"));
+            self.after_go.push(format!("{first}: {IN_DOUBT}"));
         } else if !self.ways.answers && self.ways.supersedes {
             let why =
                 "the destination may win its claim and not run the guest, and its answer may be kept back";
-            self.abort.push(why.to_owned());
+            self.after_go.push(why.to_owned());
         }
     }
 }

@@ -166,7 +166,7 @@ impl Facts {
             ("Res: the destination's vCPUs run", told.resume_vcpus, truth.resume_vcpus),
             ("need: claim, journal and resume at the destination", told_need, need),
             ("C: the source's claim is answered", inputs.claim.unwrap_or(truth.claim), truth.claim),
-            ("delta: a message's way, and its being taken up", inputs.delay, way),
+            ("delta: a message's way, and its being taken up", inputs.delay.stretched(truth.drift), way),
         ];
         let late = checks.into_iter().filter(|(_, told, truth)| truth > told);
         let mut broken: Vec<String> = late.map(|(what, told, truth)| outlasts(what, told, truth)).collect();
@@ -206,8 +206,8 @@ impl Truth {
             peer_journal: ports.journal(Side::Destination).plus(peer_stands),
             resume_devices: ports.devices(Side::Destination, Op::Resume).plus(peer_stands),
             resume_vcpus: ports.vcpus(Side::Destination, Op::Resume).plus(peer_stands),
-            delay_least: control.latency.least(),
-            delay_most: control.longest_way(),
+            delay_least: shrunk(control.latency.least(), source.drift),
+            delay_most: control.longest_way().stretched(source.drift),
             drift: source.drift.relative(destination.drift),
         }
     }
@@ -268,6 +268,12 @@ impl Ports<'_> {
     }
 }
 
+/// What a clock that loses reads of a time, at least.
+fn shrunk(time: Ns, drift: Ppm) -> Ns {
+    let lost = time.stretched(drift).minus(time);
+    time.minus(lost)
+}
+
 /// How long a side may stand still in the middle of anything: one pause of a stolen processor, and all those of faults.
 fn stands(scenario: &Scenario, on: Side) -> Ns {
     let faults = scenario.faults.iter().filter(|fault| fault.chance > 0);
@@ -297,7 +303,9 @@ pub(super) fn announced(scenario: &Scenario) -> PeerTerms {
 /// ping has come back; where pings can be lost, what was declared may still count.
 pub(super) fn learned(scenario: &Scenario) -> (Ns, Ns) {
     let control = &scenario.link.control;
-    let (least, most) = (control.latency.least().times(2), control.longest_way().times(2));
+    let drift = scenario.source.drift;
+    let least = shrunk(control.latency.least().times(2), drift);
+    let most = control.longest_way().times(2).stretched(drift);
     let declared = scenario.source_contracts.link.delay.time;
     // The first echo comes before that of the first round, which the first verdict waits for.
     let loses = |what: &What| match what {

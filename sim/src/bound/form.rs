@@ -33,7 +33,9 @@ pub struct Bound {
     pub steps: Vec<Step>,
     /// The guest runs at the destination.
     pub commit: Case,
-    /// The guest runs at the source again.
+    /// The guest runs at the source again, and `Go` was never sent.
+    pub before_go: Case,
+    /// The guest runs at the source again, one way or the other.
     pub abort: Case,
     /// What is left of H in the worse case; `None`: H is not kept, or there is no bound.
     pub slack_ns: Option<Ns>,
@@ -95,8 +97,6 @@ pub struct Step {
 pub struct Case {
     /// The longest downtime; `None`: there is no bound, see `unbounded`.
     pub downtime_ns: Option<Ns>,
-    /// The longest that holds in spite of that for attempts that were never asked `Go`, or that committed.
-    pub otherwise_ns: Ns,
     /// The formula that it comes from.
     pub formula: String,
     /// Unbounded because of these; empty where it is bounded.

@@ -39,7 +39,7 @@ pub fn bound(scenario: &Scenario) -> Bound {
     };
     let breaks = Breaks::of(scenario, &facts);
     let worst = facts.worst().ok();
-    let (commit, abort) = cases(worst.as_ref(), &breaks);
+    let [commit, before_go, abort] = cases(worst.as_ref(), &breaks);
     let longest = commit.downtime_ns.zip(abort.downtime_ns).map(|(commit, abort)| commit.or_longer(abort));
     let hard_limit = facts.inputs.hard_limit;
     Bound {
@@ -61,6 +61,7 @@ pub fn bound(scenario: &Scenario) -> Bound {
         assumed: assumed(scenario),
         knowledge: breaks.knowledge,
         commit,
+        before_go,
         abort,
     }
 }
@@ -100,39 +101,42 @@ fn planned(worst: &Worst, hard_limit: Ns) -> Planned {
     }
 }
 
-fn cases(worst: Option<&Worst>, breaks: &Breaks) -> (Case, Case) {
+/// A commit, an abort before `Go`, any abort.
+fn cases(worst: Option<&Worst>, breaks: &Breaks) -> [Case; 3] {
     let Some(worst) = worst else {
-        let never = || case(Ns::ZERO, Ns::ZERO, "never stopped: the limit leaves no time for work", &[]);
-        return (never(), never());
+        return [(); 3].map(|()| case(Ns::ZERO, "never stopped: the limit leaves no time for work", &[]));
     };
     let commit = worst.commit(breaks.ways);
     let taken = commit < worst.leased;
     let commit_formula = if taken { "go_by + delta + W_d + need" } else { "go_by - delta + L(1+rho)" };
     let abort = worst.abort(breaks.ways);
+    let undone = (worst.undone, "go_by + W_s + R");
     let known = [
-        (worst.undone, "go_by + W_s + R"),
+        undone,
         (worst.refused, "go_by + (L-need)(1+rho) + W_d + delta + R"),
         (worst.claimed.unwrap_or(FOREVER), "go_by + (L-need)(1+rho) + A + W_s + C + R"),
         (worst.superseded, "go_by + L(1+rho) + J + delta + R"),
     ];
     let abort_formula =
         known.into_iter().find(|(time, _)| *time == abort).map_or("none", |(_, formula)| formula);
-    (
-        case(commit, commit, commit_formula, &breaks.commit),
-        case(abort, worst.undone, abort_formula, &breaks.abort),
-    )
+    let any: Vec<String> = breaks.before_go.iter().chain(&breaks.after_go).cloned().collect();
+    [
+        case(commit, commit_formula, &breaks.commit),
+        case(undone.0, undone.1, &breaks.before_go),
+        case(abort, abort_formula, &any),
+    ]
 }
 
 /// A case whose time is [`FOREVER`], or that has reasons to come at any time, is unbounded.
-fn case(time: Ns, otherwise: Ns, formula: &str, unbounded: &[String]) -> Case {
-    let mut unbounded = unbounded.to_vec();
-    if time == FOREVER && unbounded.is_empty() {
-        unbounded.push("an operation may never end (see the broken assumptions)".into());
+fn case(time: Ns, formula: &str, unbounded: &[String]) -> Case {
+    let mut reasons: Vec<String> = Vec::new();
+    for why in unbounded {
+        if !reasons.contains(why) {
+            reasons.push(why.clone());
+        }
     }
-    Case {
-        downtime_ns: unbounded.is_empty().then_some(time),
-        otherwise_ns: otherwise,
-        formula: formula.into(),
-        unbounded,
+    if time == FOREVER && reasons.is_empty() {
+        reasons.push("an operation may never end (see what is not kept)".into());
     }
+    Case { downtime_ns: reasons.is_empty().then_some(time), formula: formula.into(), unbounded: reasons }
 }

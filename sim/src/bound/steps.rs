@@ -71,10 +71,11 @@ fn after_go(verdict: &Verdict, facts: &Facts, worst: &Worst, breaks: &Breaks) ->
 }
 
 fn abort(worst: &Worst, breaks: &Breaks) -> Vec<Step> {
-    let bounded = |time: Ns| if breaks.abort.is_empty() { time } else { FOREVER };
+    let bounded = |time: Ns| if breaks.after_go.is_empty() { time } else { FOREVER };
+    let undone = if breaks.before_go.is_empty() { worst.undone } else { FOREVER };
     let mut steps = vec![
         step(Side::Source, "abort before Go decided", None, worst.decided, "go_by + W_s"),
-        step(Side::Source, "rolled back", None, worst.undone, "go_by + W_s + R"),
+        step(Side::Source, "rolled back", None, undone, "go_by + W_s + R"),
     ];
     if breaks.ways.go_late {
         let refused = if breaks.ways.answers { bounded(worst.refused) } else { FOREVER };

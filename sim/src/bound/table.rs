@@ -28,6 +28,7 @@ impl Display for Bound {
         self.table(f)?;
         case(f, "worst commit", &self.commit)?;
         case(f, "worst abort", &self.abort)?;
+        case(f, "  before Go", &self.before_go)?;
         match self.slack_ns {
             Some(slack) => writeln!(f, "{:<22}{}", "slack to H", millis(slack))?,
             None => writeln!(f, "{:<22}none", "slack to H")?,
@@ -106,7 +107,7 @@ fn case(f: &mut Formatter<'_>, what: &str, case: &Case) -> Result {
             for why in &case.unbounded {
                 writeln!(f, "{what:<22}unbounded because {why}")?;
             }
-            writeln!(f, "{:<22}{} otherwise", "", millis(case.otherwise_ns))
+            Ok(())
         }
     }
 }
