@@ -71,7 +71,7 @@ impl Inputs {
         let waiting = self.delay.or_longer(self.journal);
         let there = waiting.plus(self.timer).plus(self.delay).stretched(self.drift);
         let undecided = match self.claim {
-            Some(_) => there.or_longer(self.peer_journal),
+            Some(_) => there.or_longer(self.peer_journal.plus(TICK)),
             None => there,
         };
         undecided.plus(self.peer_timer).plus(self.need)

@@ -65,8 +65,8 @@ impl Breaks {
             What::Cancel { .. } => self.ways.go_late = true,
             What::NoArbiter { side, .. } => {
                 self.ways.arbiter &= *side == Some(Side::Destination);
-                self.ways.supersedes |= *side != Some(Side::Source);
-                self.ways.go_late = true;
+                // A claim that was made, and whose answer is lost, is refused to the other side.
+                (self.ways.supersedes, self.ways.go_late) = (true, true);
             }
             What::Corrupt => {}
         }

@@ -22,6 +22,8 @@ pub const FOREVER: Ns = Ns::new(u64::MAX);
 pub struct Facts {
     /// What the source computes its schedule from, at the shortest delay that it may have learned.
     pub inputs: Inputs,
+    /// The longest delay that it may have learned.
+    pub delay_longest: Ns,
     /// The parts of contracts that decide about vCPUs alone.
     pub told: Told,
     /// What is true.
@@ -90,7 +92,7 @@ impl Facts {
             resume_vcpus: truth.resume_vcpus,
             hold_on_lost_device: false,
         };
-        Self { inputs, told, truth }
+        Self { inputs, delay_longest: inputs.delay, told, truth }
     }
 
     /// Facts of a scenario, with what its faults do to times.
@@ -118,7 +120,7 @@ impl Facts {
             resume_vcpus: scenario.destination_contracts.slowest(theirs.vcpus(), Op::Resume),
             hold_on_lost_device: scenario.hold_on_lost_device,
         };
-        Self { inputs, told, truth: Truth::of(scenario) }
+        Self { inputs, delay_longest: learned(scenario).1, told, truth: Truth::of(scenario) }
     }
 
     /// What gets through in a world where no message is lost.
@@ -134,9 +136,16 @@ impl Facts {
         let recorded = truth.peer_claim.plus(truth.peer_journal);
         let decided = inputs.need.minus(told.resume_devices).minus(told.resume_vcpus);
         let devices = recorded.plus(truth.resume_devices) > inputs.need.minus(told.resume_vcpus);
+        // From reading `Ready` until the destination's claim is at the arbiter, and until the source may claim itself.
+        let sent = truth.journal.plus(truth.delay_most).plus(truth.peer_wake);
+        let claimed = sent.or_longer(claimable).plus(truth.peer_claim).stretched(truth.drift);
         Ways {
             go_late: go.or_longer(claimable) > decide,
-            supersedes: recorded > decided || devices,
+            claim_races: inputs.claim.is_some() && claimed > decide.plus(inputs.answer()),
+            // A claim that begins only when it must have: each of its steps may end a tick late as its clock reads it.
+            supersedes: recorded > decided
+                || devices
+                || claimable.plus(TICK.times(8)) > decide && claimable > Ns::ZERO,
             answers: true,
             arbiter: inputs.claim.is_some(),
         }

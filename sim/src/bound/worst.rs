@@ -12,7 +12,7 @@
 //! Everything is on the source's clock, from t = 0, in integer ns. An instant that is read is up to one tick before
 //! the true one, so that what is counted from a reading gets a tick more ([`TICK`]).
 
-use switchover_core::schedule::{NoTime, Schedule};
+use switchover_core::schedule::{Inputs, NoTime, Schedule};
 use switchover_core::time::Ns;
 
 use super::facts::{FOREVER, Facts};
@@ -50,6 +50,8 @@ pub struct Worst {
 pub struct Ways {
     /// `Go` may come late, or too late, or not at all.
     pub go_late: bool,
+    /// The source's claim may come before that of a destination that decides in time.
+    pub claim_races: bool,
     /// The destination may decide to run the guest and take that back.
     pub supersedes: bool,
     /// The destination's answer arrives within its time.
@@ -59,15 +61,23 @@ pub struct Ways {
 }
 
 impl Facts {
-    /// All latest ends.
+    /// All latest ends, each at the delay that is worst for it: most at the shortest that the source may have learned,
+    /// since the latest `Go` is the later for it; a claim at the longest, since it waits for it.
     ///
     /// # Errors
     /// The hard limit leaves no time for any work: nothing is ever stopped.
     pub fn worst(&self) -> Result<Worst, NoTime> {
-        let schedule = self.inputs.schedule()?;
+        let worst = self.worst_at(&self.inputs)?;
+        let longest = Inputs { delay: self.delay_longest, ..self.inputs };
+        // With a longer delay there may be no time at all: then nothing is stopped with it.
+        Ok(self.worst_at(&longest).map_or(worst, |other| worst.or_later(&other)))
+    }
+
+    fn worst_at(&self, inputs: &Inputs) -> Result<Worst, NoTime> {
+        let schedule = inputs.schedule()?;
         let truth = &self.truth;
         let decided = schedule.go_by.plus(TICK).plus(truth.timer);
-        let claims = self.inputs.claim.map(|_| self.claims(&schedule));
+        let claims = inputs.claim.map(|_| self.claims(&schedule));
         let answered = |at: Ns| self.back(at.plus(truth.delay_most).plus(truth.wake));
         let gave_up = self.gave_up(&schedule);
         Ok(Worst {
@@ -128,12 +138,14 @@ impl Facts {
         self.since_lease(schedule, schedule.decide.plus(TICK).plus(self.truth.peer_timer))
     }
 
-    /// The last device is not waited for, or the last record is durable, and then `Refused` has to be.
+    /// The last record is durable, or the vCPUs have failed to run, at the latest; and then `Refused` has to be durable.
+    /// That a device is not waited for is decided before either.
     fn took_back(&self, schedule: &Schedule) -> Ns {
         let truth = &self.truth;
-        let device = schedule.lease.minus(self.told.resume_vcpus).plus(TICK).plus(truth.peer_timer);
         let recorded = schedule.decide.plus(truth.peer_claim).plus(truth.peer_journal);
-        self.since_lease(schedule, device.or_longer(recorded).plus(truth.peer_journal))
+        let beyond = truth.resume_vcpus.minus(self.told.resume_vcpus);
+        let failed = schedule.lease.plus(beyond).plus(TICK).plus(truth.peer_timer);
+        self.since_lease(schedule, failed.or_longer(recorded).plus(truth.peer_journal))
     }
 
     /// `answer_by` is strict, and armed a tick later.
@@ -144,6 +156,23 @@ impl Facts {
 }
 
 impl Worst {
+    /// The later of each, with this schedule.
+    fn or_later(self, other: &Self) -> Self {
+        let longer = |a: Option<Ns>, b: Option<Ns>| a.zip(b).map(|(a, b)| a.or_longer(b));
+        Self {
+            schedule: self.schedule,
+            decided: self.decided.or_longer(other.decided),
+            undone: self.undone.or_longer(other.undone),
+            leased: self.leased.or_longer(other.leased),
+            taken: self.taken.or_longer(other.taken),
+            gave_up: self.gave_up.or_longer(other.gave_up),
+            refused: self.refused.or_longer(other.refused),
+            superseded: self.superseded.or_longer(other.superseded),
+            claims: longer(self.claims, other.claims),
+            claimed: longer(self.claimed, other.claimed),
+        }
+    }
+
     /// The worst downtime of a commit.
     #[must_use]
     pub fn commit(&self, ways: Ways) -> Ns {
@@ -160,7 +189,8 @@ impl Worst {
             (false, None) => FOREVER,
         };
         let superseded = if ways.answers { self.superseded } else { FOREVER };
-        [(ways.go_late, refused), (ways.supersedes, superseded)]
+        let claimed = self.claimed.unwrap_or_default();
+        [(ways.go_late, refused), (ways.claim_races, claimed), (ways.supersedes, superseded)]
             .into_iter()
             .filter(|(may_be, _)| *may_be)
             .fold(self.undone, |worst, (_, time)| worst.or_longer(time))
