@@ -1,8 +1,8 @@
 //! Switchovers of a busy guest, one after the other, under a witness: the project's main promise on real processes.
 //!
 //! Each is a source and a destination of their own and a guest of two vCPUs that writes and checks all the time. Half of
-//! them copy flat out, and compare all memory and state on both sides while the guest stands still. The other half keeps the
-//! default limits and leaves the host some air in pre-copy, so that the record can be held against what the witness saw.
+//! them compare all memory and state on both sides while the guest stands still. The other half keeps the default limits,
+//! so that the record can be held against what the witness saw.
 
 use std::time::Duration;
 
@@ -44,8 +44,6 @@ fn a_busy_guest_is_switched_over_again_and_again() {
         let mut args = [&guest[..], &["--linger", "500ms"]].concat();
         if verify {
             args.extend(["--verify", "--downtime-limit", VERIFY_LIMIT]);
-        } else {
-            args.extend(["--max-bandwidth", "400MiB/s"]);
         }
         println!("{number}: {}", args.join(" "));
         let scratch = Scratch::new("switchovers");

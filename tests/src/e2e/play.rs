@@ -16,22 +16,8 @@ use super::{Baseline, Process, Scratch, Seen, Watch};
 pub const LONG: Duration = Duration::from_secs(90);
 
 /// A guest that is quickly made and quickly moved, and busy.
-///
-/// Its pre-copy is held back a little: flat out, the real-time threads of both sides, which share one host here, can keep
-/// a vCPU from its processor for as long as a round takes, and where that runs into the blackout a witness sees one long
-/// gap. What is to be seen is the blackout.
-pub const BUSY: &[&str] = &[
-    "--memory",
-    "256MiB",
-    "--working-set",
-    "16MiB",
-    "--dirty-rate",
-    "50MiB/s",
-    "--vcpus",
-    "2",
-    "--max-bandwidth",
-    "200MiB/s",
-];
+pub const BUSY: &[&str] =
+    &["--memory", "256MiB", "--working-set", "16MiB", "--dirty-rate", "50MiB/s", "--vcpus", "2"];
 
 /// A run that has ended.
 pub struct Ended {
