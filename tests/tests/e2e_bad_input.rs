@@ -120,6 +120,19 @@ fn places_that_cannot_be_used_are_found_before_anything_starts() {
             &["cannot write to", "give a file in a directory"],
         );
         fails(
+            "events beneath a file",
+            with(&format!("{journal} --events {file}/e")),
+            &["cannot write to", "give a file in a directory"],
+        );
+        if !command.starts_with("source") {
+            // A source has somebody to call before it serves anybody.
+            fails(
+                "a control socket beneath a file",
+                with(&format!("{journal} --control {file}/c")),
+                &["a-file/c"],
+            );
+        }
+        fails(
             "a witness that cannot be found",
             with(&format!("{journal} --heartbeat udp:no-such-host.invalid:7")),
             &["no-such-host.invalid", "no such host", "name or address that resolves"],

@@ -57,10 +57,6 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     // Before anybody is let in: a source waits two seconds for its Welcome and no longer.
     let host = measure::host(Side::Destination, journal.path())?;
     let incarnation = Incarnation(getrandom::u64().context("cannot draw a random number")?);
-    let listen = &options.listen;
-    let listener = TcpListener::bind((listen.host.as_str(), listen.port)).with_context(|| {
-        format!("cannot listen on {listen}; is it an address of this host, and the port free?")
-    })?;
     let board = Board::default();
     let controlled = Arc::new(Controlled::new(Side::Destination, board.clone()));
     let control = options
@@ -69,6 +65,10 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
         .as_deref()
         .map(|path| ControlSocket::serve(path, Arc::clone(&controlled) as Arc<dyn control_socket::Operator>))
         .transpose()?;
+    let listen = &options.listen;
+    let listener = TcpListener::bind((listen.host.as_str(), listen.port)).with_context(|| {
+        format!("cannot listen on {listen}; is it an address of this host, and the port free?")
+    })?;
     let starting =
         DestinationLoop::<KvmDestinationVcpus, NoDevice>::new().context("cannot make the agent's loop")?;
     let hooks = hooks(starting.wake(), options.run.heartbeat.as_ref(), 0, Side::Destination)?;

@@ -13,10 +13,12 @@ use crate::ui::timeline::{Paint, timeline};
 /// # Errors
 /// It cannot.
 pub fn check_places(options: &RunOptions) -> Result<()> {
-    let Some(path) = &options.record else { return Ok(()) };
-    check_place(path).with_context(|| {
-        format!("cannot write to {}; give a file in a directory that can be written to", path.display())
-    })
+    for path in [&options.record, &options.events].into_iter().flatten() {
+        check_place(path).with_context(|| {
+            format!("cannot write to {}; give a file in a directory that can be written to", path.display())
+        })?;
+    }
+    Ok(())
 }
 
 /// Says which faults this process is to suffer or to cause: a run with faults must not be taken for one without.
