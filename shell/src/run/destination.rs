@@ -16,6 +16,7 @@ use super::keep;
 use super::ledger::Ledger;
 use super::measure;
 use super::operator::Operator;
+use super::refusals;
 use super::room::{self, Room};
 use super::self_check::SelfCheck;
 use super::show::{check_places, tell_faults};
@@ -75,8 +76,7 @@ pub fn destination(options: DestinationOptions) -> Result<ExitCode> {
     let name = hooks.heartbeats.as_ref().map(|heartbeats| heartbeats.guest.clone());
     let room = Arc::new(Room::default());
     let (fits, asked) = room::fits(Arc::clone(&room));
-    let notice = Box::new(|text: &str| eprintln!("{text}"));
-    let settings = LobbySettings::new(journal.summary().identity, incarnation, fits, notice);
+    let settings = LobbySettings::new(journal.summary().identity, incarnation, fits, refusals::notice());
     let (lobby, arrivals) =
         Lobby::open(listener, settings, starting.wake()).context("cannot attend to connections")?;
     eprintln!("listening on {}", lobby.address());

@@ -12,6 +12,7 @@ mod ledger;
 mod measure;
 mod observe;
 mod operator;
+mod refusals;
 mod room;
 mod self_check;
 mod show;
