@@ -65,6 +65,8 @@ fn check(ended: &Ended, there: &RunRecord, exit: i32, verify: bool) {
     let record = &ended.record;
     ended.expect(record.outcome == Outcome::Committed, "committed");
     ended.expect((exit, there.outcome) == (0, Outcome::Committed), "the destination says the same");
+    let rounds = |record: &RunRecord| record.attempts.last().map(|attempt| attempt.rounds);
+    ended.expect(rounds(there) == rounds(record) && rounds(there) > Some(0), "and counts the same rounds");
     ended.expect(there.self_check_failures == Some(0), "the guest's self-check is clean where it runs");
     if verify {
         ended.expect(ended.last().verified == Some(true), "all memory and state was compared and is equal");

@@ -5,6 +5,8 @@ use switchover_core::event::{DestinationEvent, SourceEvent};
 use switchover_core::hal::Observer;
 use switchover_core::learn::Learner;
 use switchover_core::time::At;
+use switchover_core::units::Bytes;
+use switchover_core::wire::message::{Echo, ToSource};
 
 use super::{DEVICES, NoteSender, VCPU_PORTS};
 use crate::events::EventLog;
@@ -86,6 +88,11 @@ impl Observer<DestinationEvent, DestinationAction> for DestinationTap {
                 DestinationAction::Expect { .. } => self.movers.beside_the_guest(),
                 // While the source's vCPUs are on their way out: nothing waits for this.
                 DestinationAction::Note(Note::Stopping) => self.movers.urgent(),
+                // All of it is in memory here. Said again, it is the same round; its bytes are counted as they come.
+                DestinationAction::Send(_, ToSource::Pong(Echo::Round(number))) => {
+                    let (sent, dirty) = (Bytes::ZERO, Bytes::ZERO);
+                    self.notes.tell(now, Note::Round { number: *number, sent, dirty });
+                }
                 _ => {}
             }
             let DestinationAction::Note(note) = action else { continue };
