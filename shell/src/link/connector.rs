@@ -3,7 +3,7 @@
 //! Each failure says what was wrong and what to do about it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::patient::{Patient, settle_bulk, settle_control};
 use super::preamble::{
     ANSWER_HEAD, Answer, Code, Malformed, Opening, answer_body, answer_head, encode_opening,
 };
+use super::resolve::resolve;
 use super::session::{Arrival, Peer, Purpose, Session};
 use crate::wake::Wake;
 
@@ -28,7 +29,7 @@ pub struct Target {
     pub descriptor: Vec<u8>,
     /// The versions to offer.
     pub offer: Offer,
-    /// How long to wait for a connection, and for an answer on it: 2 s unless there is a reason.
+    /// How long to wait for the name's addresses, for a connection, and for an answer on it: 2 s unless there is a reason.
     pub patience: Duration,
     /// How long unacknowledged data may be under way before the peer counts as dead.
     pub dead_after: Duration,
@@ -160,8 +161,8 @@ fn introduce(target: &Target, opening: &Opening) -> Result<Introduced, ConnectEr
 /// Tries every address of the name, and keeps what the last one said.
 fn reach(target: &Target) -> Result<TcpStream, ConnectError> {
     let unresolved = |what: String| ConnectError::Address { address: target.address.clone(), what };
-    let addresses: Vec<SocketAddr> =
-        target.address.to_socket_addrs().map_err(|error| unresolved(error.to_string()))?.collect();
+    let addresses =
+        resolve(target.address.clone(), target.patience).map_err(|error| unresolved(error.to_string()))?;
     let mut last = unresolved("the name has no address".into());
     for address in addresses {
         match TcpStream::connect_timeout(&address, target.patience) {

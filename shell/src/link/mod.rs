@@ -19,6 +19,7 @@ mod greeting;
 pub mod lobby;
 mod patient;
 pub mod preamble;
+pub mod resolve;
 pub mod session;
 mod trouble;
 

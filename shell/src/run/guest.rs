@@ -1,12 +1,14 @@
 //! The guest of a run, from the options.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::cli::{GuestKind, GuestOptions, HeartbeatTarget};
 use crate::guest::kvm::{DirtyRate, Heartbeats, Hooks, KvmSpec};
+use crate::link::resolve::resolve;
 use crate::units::Rate;
 use crate::wake::Wake;
 use crate::words::Side;
@@ -36,14 +38,17 @@ pub fn guest_name(journal: u64) -> String {
     format!("{journal:016x}")
 }
 
+/// How long a name may take to be looked up.
+const NAMED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Where heartbeats go.
 ///
 /// # Errors
 /// The witness's address cannot be looked up.
 pub fn witness(heartbeat: Option<&HeartbeatTarget>) -> Result<Option<SocketAddr>> {
     let Some(HeartbeatTarget(target)) = heartbeat else { return Ok(None) };
-    let found = (target.host.as_str(), target.port).to_socket_addrs();
-    let to = found.ok().and_then(|mut all| all.next()).with_context(|| {
+    let found = resolve((target.host.clone(), target.port), NAMED_WITHIN);
+    let to = found.ok().and_then(|all| all.first().copied()).with_context(|| {
         format!("--heartbeat udp:{target}: no such host; give a name or address that resolves here")
     })?;
     Ok(Some(to))
