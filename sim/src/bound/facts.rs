@@ -78,6 +78,8 @@ pub struct Truth {
     pub delay_most: Ns,
     /// The relative rate of both clocks, at its extreme.
     pub drift: Ppm,
+    /// How far a reading lies before the true instant; zero where both clocks tick together.
+    pub grain: Ns,
 }
 
 impl Facts {
@@ -218,6 +220,7 @@ impl Truth {
             delay_least: shrunk(control.latency.least(), source.drift),
             delay_most: control.longest_way().stretched(source.drift),
             drift: source.drift.relative(destination.drift),
+            grain: TICK,
         }
     }
 }

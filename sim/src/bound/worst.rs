@@ -13,7 +13,7 @@
 //! the true one, so that what is counted from a reading gets a tick more ([`TICK`]).
 
 use switchover_core::schedule::{Inputs, NoTime, Schedule};
-use switchover_core::time::Ns;
+use switchover_core::time::{Ns, Ppm};
 
 use super::facts::{FOREVER, Facts};
 
@@ -58,6 +58,12 @@ pub struct Ways {
     pub answers: bool,
     /// There is an arbiter, and it answers the source within its time.
     pub arbiter: bool,
+}
+
+/// How long a time of the destination's lasts on the source's clock, rounded up.
+fn lasting(time: Ns, drift: Ppm) -> Ns {
+    // A tick is what the core adds for readings; here they are counted where they are made.
+    time.stretched(drift).minus(TICK)
 }
 
 impl Facts {
@@ -108,7 +114,9 @@ impl Facts {
     /// An instant of the destination's, counted from the start of its lease: the lease begins before `Ready` is on its
     /// way, and that was read before `Go` was sent.
     fn since_lease(&self, schedule: &Schedule, lasts: Ns) -> Ns {
-        schedule.go_by.minus(self.truth.delay_least).plus(lasts.stretched(self.truth.drift)).plus(TICK)
+        // `Go`'s instant and the lease's were read, and so is the end.
+        let readings = self.truth.grain.times(2);
+        schedule.go_by.minus(self.truth.delay_least).plus(lasting(lasts, self.truth.drift)).plus(readings)
     }
 
     /// vCPUs are asked only while their contract still fits the lease.
@@ -123,14 +131,14 @@ impl Facts {
         let truth = &self.truth;
         let resume = truth.resume_devices.plus(truth.resume_vcpus);
         let running = truth.peer_claim.plus(truth.peer_journal).plus(resume);
-        let arrives = schedule.go_by.plus(truth.delay_most).plus(truth.peer_wake.stretched(truth.drift));
+        let arrives = schedule.go_by.plus(truth.delay_most).plus(lasting(truth.peer_wake, truth.drift));
         let begins = match self.inputs.claim {
             Some(_) => {
                 arrives.or_longer(self.since_lease(schedule, truth.peer_journal.plus(truth.peer_wake)))
             }
             None => arrives,
         };
-        begins.plus(running.stretched(truth.drift)).plus(TICK)
+        begins.plus(lasting(running, truth.drift)).plus(truth.grain)
     }
 
     /// An undecided destination refuses one tick after `decide_by`, as late as its timer is.
