@@ -214,7 +214,7 @@ fn a_restarted_destination_answers_truly() {
                     (true, "Resuming") => "-> Pending",
                     (true, _) => "-> Lost",
                     // No record: it never ran here, whatever else does.
-                    (false, _) => "-> Refused(NoRecord",
+                    (false, _) => "-> Refused(Incarnation",
                 };
                 // The source knows it by its first incarnation.
                 d.step(DestinationEvent::Message(envelope(1), asks));

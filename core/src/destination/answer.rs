@@ -176,9 +176,17 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         }
     }
 
+    /// There is no record of it here, and none will be made.
+    // [SW-58]
     fn say_no_record(&self, envelope: Envelope, out: &mut Actions<DestinationAction>) {
         let own = Envelope { peer: self.identity, incarnation: self.incarnation, ..envelope };
-        let refused = ToSource::Refused { reason: Refusal::NoRecord, offender: None };
+        let reason = if envelope.incarnation == self.incarnation {
+            Refusal::NoRecord
+        } else {
+            // Undecided when that one ended: a decision would be on record.
+            Refusal::Incarnation
+        };
+        let refused = ToSource::Refused { reason, offender: None };
         push(out, DestinationAction::Send(own, refused));
     }
 
