@@ -13,4 +13,6 @@ pub mod cli;
 pub mod exit_code;
 pub mod replay;
 pub mod report;
+pub mod run;
 pub mod scenario;
+pub mod world;

@@ -21,8 +21,18 @@ impl Checker {
     }
 
     /// A device broke its rollback's contract, or failed in it: the guest may go on without.
-    pub fn device_lost(&mut self, port: Port) {
+    pub fn device_lost(&mut self, port: Port, now: At) {
         self.source.lost = self.source.lost.with(PortSet::one(port));
+        self.whole_again(now);
+    }
+
+    /// The guest can be felt again once its vCPUs run, and every device that is not lost.
+    fn whole_again(&mut self, now: At) {
+        let missing = self.rules.ports.without(self.source.runs).without(self.source.lost);
+        if self.runs_on_source() && missing.is_empty() {
+            self.run.ran_again = Some(now);
+            self.light(true, now);
+        }
     }
 
     /// A vCPU port or a device of the source's runs again.
@@ -34,10 +44,7 @@ impl Checker {
         }
         self.source.runs = self.source.runs.with(one);
         self.source.lost = self.source.lost.without(one);
-        if self.runs_on_source() {
-            self.run.ran_again = Some(now);
-            self.light(true, now);
-        }
+        self.whole_again(now);
     }
 
     fn vcpus_run(&mut self, now: At) {
