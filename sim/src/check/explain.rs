@@ -93,8 +93,8 @@ impl Checker {
         if whole {
             let downtime = self.downtime_is(record, ended.blackout, late, drift, now);
             self.check(downtime, Broken::WrongDowntime, now);
-            let rows = record.phases.iter().filter(|row| in_blackout(row.side, row.phase));
-            let possible = rows.fold(true, |all, row| all && row.measured <= ended.blackout.plus(late));
+            let mut rows = record.phases.iter().filter(|row| in_blackout(row.side, row.phase));
+            let possible = rows.all(|row| row.measured <= ended.blackout.plus(late));
             self.check(possible, Broken::WrongPhase, now);
         }
         if let Some(blame) = ended.offender {

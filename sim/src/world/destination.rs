@@ -57,7 +57,7 @@ impl World {
             }
             DestinationAction::Claim(id) => self.claim(Side::Destination, id),
             DestinationAction::Yield(id) => {
-                let time = self.to_arbiter(Side::Destination);
+                let time = self.way_to_arbiter(Side::Destination);
                 let cut = self.now < self.no_arbiter_until[1];
                 self.start(Side::Destination, YIELD, What::Yield(id), time, None);
                 if cut && let Some(job) = &mut self.hosts[1].jobs[usize::from(YIELD)] {

@@ -100,7 +100,7 @@ impl World {
 
     /// Asks the arbiter: half of the way there, and half back.
     pub(super) fn claim(&mut self, side: Side, id: AttemptId) {
-        let half = self.to_arbiter(side).part(2);
+        let half = self.way_to_arbiter(side).part(2);
         let contract = self.plan.claim(side);
         if self.now < self.no_arbiter_until[side as usize] {
             // Given up when its contract is over; it may have been made all the same.
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    pub(super) fn to_arbiter(&mut self, side: Side) -> Ns {
+    pub(super) fn way_to_arbiter(&mut self, side: Side) -> Ns {
         let Some(arbiter) = &self.plan.scenario.arbiter else { return Ns::ZERO };
         let dist = match side {
             Side::Source => &arbiter.from_source,
@@ -148,7 +148,7 @@ impl World {
             return false;
         }
         let owner = self.owner_of(id, side);
-        let back = self.to_arbiter(side).part(2);
+        let back = self.way_to_arbiter(side).part(2);
         let contract = job.contract;
         self.start(side, CLAIM, What::Claimed(id, owner), back, contract);
         if let Some(answer) = &mut self.hosts[side as usize].jobs[usize::from(CLAIM)] {

@@ -45,10 +45,8 @@ impl World {
             let Some(job) = self.hosts[side as usize].jobs[slot].take() else { continue };
             let took_effect = !job.stuck && !job.fails && self.dice.chance(For::Faults, 500_000);
             match job.what {
-                What::Write(record) if slot == usize::from(JOURNAL) => {
-                    if !torn && !job.fails {
-                        self.durable(side, &record);
-                    }
+                What::Write(record) if slot == usize::from(JOURNAL) && !torn && !job.fails => {
+                    self.durable(side, &record);
                 }
                 What::Port(port, op) if took_effect => match side {
                     Side::Source => self.source_effect(port, op),
