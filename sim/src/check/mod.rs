@@ -61,6 +61,8 @@ struct SourceCopy {
     attempt: u32,
     /// Devices that broke their contract in a rollback, or failed in it.
     lost: PortSet,
+    /// Ports that were asked to stop: until they run again the guest may feel it, stopped or not.
+    asked: PortSet,
 }
 
 /// What the destination has of the guest.
@@ -120,6 +122,7 @@ impl Checker {
                 generation: 0,
                 attempt: 0,
                 lost: PortSet::EMPTY,
+                asked: PortSet::EMPTY,
             },
             destination: DestinationCopy {
                 exists: false,

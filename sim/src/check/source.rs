@@ -9,7 +9,13 @@ impl Checker {
     /// The source asks the first thing of attempt `attempt` that the guest can feel: t = 0.
     pub fn stopping(&mut self, attempt: u32, now: At) {
         self.source.attempt = attempt;
+        self.source.asked = PortSet::EMPTY;
         self.goes_dark(now);
+    }
+
+    /// Ports are asked to stop or to quiesce: some part of it may have happened from now on.
+    pub fn source_asked(&mut self, ports: PortSet) {
+        self.source.asked = self.source.asked.with(ports);
     }
 
     /// A vCPU port or a device of the source's is stopped, or a device quiesced.
@@ -23,13 +29,14 @@ impl Checker {
     /// A device broke its rollback's contract, or failed in it: the guest may go on without.
     pub fn device_lost(&mut self, port: Port, now: At) {
         self.source.lost = self.source.lost.with(PortSet::one(port));
+        self.source.asked = self.source.asked.without(PortSet::one(port));
         self.whole_again(now);
     }
 
     /// The guest can be felt again once its vCPUs run, and every device that is not lost.
     fn whole_again(&mut self, now: At) {
         let missing = self.rules.ports.without(self.source.runs).without(self.source.lost);
-        if self.runs_on_source() && missing.is_empty() {
+        if self.runs_on_source() && missing.with(self.source.asked).is_empty() {
             self.run.ran_again = Some(now);
             self.light(true, now);
         }
@@ -43,6 +50,7 @@ impl Checker {
             self.vcpus_run(now);
         }
         self.source.runs = self.source.runs.with(one);
+        self.source.asked = self.source.asked.without(one);
         self.source.lost = self.source.lost.without(one);
         self.whole_again(now);
     }

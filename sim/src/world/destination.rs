@@ -8,7 +8,7 @@ use switchover_core::wire::message::{Seal, ToSource};
 
 use super::World;
 use super::dice::For;
-use super::host::{DRAIN, JOURNAL, Job, SEAL, Slices, What, YIELD, slot_of};
+use super::host::{DRAIN, JOURNAL, Job, PORTS, SEAL, Slices, What, YIELD, slot_of};
 use super::letters::Letter;
 use super::link::{Load, Piece};
 use crate::check::Excuse;
@@ -35,17 +35,20 @@ impl World {
                 }
             }
             DestinationAction::Drain { round, chunks } => {
-                self.start_waiting(DRAIN, What::Drain { round, chunks });
+                self.start_waiting(DRAIN, What::Drain { round, chunks }, None);
                 self.arrived_so_far();
             }
             DestinationAction::Verify(seal) => {
                 self.enters(Side::Destination, Phase::Seal);
-                self.start_waiting(SEAL, What::Verify(seal));
+                // By the machine's count it verifies from now on, arrived or not.
+                let contract = self.plan.scenario.destination_contracts.verify.time;
+                self.start_waiting(SEAL, What::Verify(seal), Some(contract));
                 self.arrived_so_far();
             }
             DestinationAction::Discard => {
                 let host = &mut self.hosts[1];
                 (host.jobs[usize::from(DRAIN)], host.jobs[usize::from(SEAL)]) = (None, None);
+                self.discard();
             }
             DestinationAction::Ask(op, ports) => {
                 if matches!(op, Op::Load | Op::Resume) {
@@ -87,12 +90,11 @@ impl World {
     }
 
     /// A job that waits for the bulk connection.
-    fn start_waiting(&mut self, slot: u8, what: What) {
+    fn start_waiting(&mut self, slot: u8, what: What, contract: Option<Ns>) {
         let host = &mut self.hosts[1];
         host.token += 1;
         let (token, asked) = (host.token, host.clock.at(self.now));
-        host.jobs[usize::from(slot)] =
-            Some(Job { what, token, asked, contract: None, fails: false, stuck: true });
+        host.jobs[usize::from(slot)] = Some(Job { what, token, asked, contract, fails: false, stuck: true });
     }
 
     /// Whether what is waited for has arrived.
@@ -116,7 +118,7 @@ impl World {
     /// A piece has arrived on the bulk connection.
     pub(super) fn piece_arrives(&mut self, piece: Piece, damaged: bool) {
         match piece.load {
-            Load::Pages(pages) => {
+            Load::Pages { pages, .. } => {
                 self.guest.arrive(&pages, damaged);
             }
             Load::Slice { slot, generation } => self.slice_arrives(slot, generation, damaged),
@@ -128,6 +130,9 @@ impl World {
 
     fn slice_arrives(&mut self, slot: u8, generation: u16, damaged: bool) {
         let host = &mut self.hosts[1];
+        if generation <= host.discarded {
+            return;
+        }
         let slices = &mut host.slices[usize::from(slot)];
         if generation != slices.generation {
             // Of a newer stop: the older one's states are nobody's.
@@ -188,7 +193,10 @@ impl World {
             }
             What::Drain { .. } | What::Verify(_) if job.fails => DestinationEvent::MemoryFailed,
             What::Drain { round, .. } => DestinationEvent::Drained(round),
-            What::Verify(_) => {
+            What::Verify(sealed) => {
+                if sealed.digest != self.link.arrived {
+                    self.checker.overran(Side::Destination, Port::Memory);
+                }
                 self.checker.memory(self.guest.compare());
                 let (digest, chunks) = (self.link.arrived, self.link.chunks_arrived);
                 DestinationEvent::Verified(Seal { digest, chunks, verify: None })
@@ -232,9 +240,15 @@ impl World {
         }
     }
 
+    /// States that have arrived, or still will, are of no attempt any more.
+    fn discard(&mut self) {
+        self.hosts[1].discarded = self.checker.generation();
+        self.hosts[1].slices = [Slices::default(); PORTS];
+    }
+
     /// A process of the destination's died: what it had not loaded is gone.
     pub(super) fn destination_died(&mut self) {
-        self.hosts[1].slices = [Slices::default(); super::host::PORTS];
+        self.discard();
         self.checker.excuse(Excuse::DestinationDied);
     }
 }

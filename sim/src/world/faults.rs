@@ -86,6 +86,7 @@ impl World {
             }
         }
         self.stops += 1;
+        self.stopped_at = self.now;
     }
 
     /// A message is about to be handed to the link, or just was.

@@ -97,6 +97,8 @@ pub(super) struct Host {
     pub journal: Journal,
     pub jobs: [Option<Job>; SLOTS],
     pub slices: [Slices; PORTS],
+    /// States of this stop, and of older ones, are discarded: what still arrives of them is nobody's.
+    pub discarded: u16,
     pub token: u32,
 }
 
@@ -113,6 +115,7 @@ impl Host {
             journal: Journal::new(identity),
             jobs: [None; SLOTS],
             slices: [Slices::default(); PORTS],
+            discarded: 0,
             token: 0,
         }
     }

@@ -11,8 +11,15 @@ use super::guest::Pages;
 /// What was handed to the bulk connection as one.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Load {
-    Pages(Pages),
-    Slice { slot: u8, generation: u16 },
+    /// `fresh`: everything is sent again, and the digest begins anew with it.
+    Pages {
+        pages: Pages,
+        fresh: bool,
+    },
+    Slice {
+        slot: u8,
+        generation: u16,
+    },
 }
 
 /// One piece under way.
@@ -115,7 +122,12 @@ impl Link {
 /// The digest with one more piece in it. Not of contents, of which there are none: of what they are.
 fn hashed(mut digest: Digest, piece: &Piece, damaged: bool) -> Digest {
     let (kind, what) = match piece.load {
-        Load::Pages(_) => (Hashed::Pages(0), 0),
+        Load::Pages { fresh, .. } => {
+            if fresh {
+                digest = Digest::EMPTY;
+            }
+            (Hashed::Pages(0), 0)
+        }
         Load::Slice { slot, generation } => (Hashed::Device(slot), generation),
     };
     let mut bytes = [0; 16];

@@ -90,8 +90,12 @@ pub struct World {
     /// Attempts of the source's process, and stops.
     attempt: u32,
     stops: u32,
+    /// When the latest stop began, in true time.
+    stopped_at: u64,
     /// The pass over the dirty set that is under way.
     passing: Option<(Pages, Bytes)>,
+    /// It is of everything there is.
+    fresh: bool,
     /// What the source computes its deadlines with.
     delta: Ns,
     planned_transfer: Ns,
@@ -140,7 +144,9 @@ impl World {
             phase: None,
             attempt: 0,
             stops: 0,
+            stopped_at: 0,
             passing: None,
+            fresh: false,
             delta: scenario.source_contracts.link.delay.time,
             planned_transfer: Ns::ZERO,
             incarnation: 0,
@@ -225,6 +231,7 @@ impl World {
         self.no_arbiter_until = [0; 2];
         self.phase = None;
         (self.attempt, self.stops, self.restarts) = (0, 0, 0);
+        self.stopped_at = 0;
         self.passing = None;
         self.delta = self.plan.scenario.source_contracts.link.delay.time;
         self.planned_transfer = Ns::ZERO;

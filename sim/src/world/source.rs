@@ -79,6 +79,9 @@ impl World {
             Op::Rollback => self.look_at_all(),
             _ => {}
         }
+        if matches!(op, Op::Quiesce | Op::Stop) {
+            self.checker.source_asked(ports);
+        }
         self.ask(Side::Source, op, ports);
     }
 
@@ -90,6 +93,7 @@ impl World {
         self.guest.advance(self.now);
         let (pages, bytes) = self.guest.read_log(all);
         self.passing = Some((pages, bytes));
+        self.fresh = all;
         let contract = (what == What::LastPages).then_some(self.planned_transfer);
         let (extra, fails, stuck) = self.strained(Side::Source, &what, Ns::ZERO, None);
         let sent = self.link.take(self.now, bytes, self.plan.scenario.link.bulk.bandwidth);
@@ -232,7 +236,7 @@ impl World {
     fn passed(&mut self) -> Pass {
         self.guest.advance(self.now);
         let Some((pages, sent)) = self.passing.take() else { return Pass::default() };
-        self.hand_over(Load::Pages(pages), sent);
+        self.hand_over(Load::Pages { pages, fresh: self.fresh }, sent);
         Pass { sent, chunks: self.link.chunks_sent, dirty: self.guest.dirty(), throttled: Ns::ZERO }
     }
 

@@ -252,14 +252,10 @@ impl World {
         if !matches!(standing, Standing::Stopped | Standing::InDoubt) && self.hosts[0].alive && !done {
             return false;
         }
-        self.now > self.noisy_until.saturating_add(self.plan.scenario.calm.get()) && self.long_dark()
-    }
-
-    /// A guest that is stopped may still run by the hard limit.
-    fn long_dark(&self) -> bool {
-        let dark = self.checker.latest(self.source_now());
-        let calm = self.plan.scenario.calm.or_longer(self.plan.scenario.limits.hard());
-        !self.checker.is_dark() || dark > calm.times(2)
+        // A guest that is stopped may still run by the hard limit, and what did not become of it be asked for.
+        let hard = self.plan.scenario.limits.hard().times(2).get();
+        let calm_from = self.noisy_until.max(self.stopped_at + hard);
+        self.now > calm_from + self.plan.scenario.calm.get()
     }
 
     fn judge_the_end(&mut self) {
