@@ -1,9 +1,11 @@
 //! What the machines are told of their ports, and what is true of them.
 //!
 //! Deadlines are computed from contracts, and durations are what ports really take: a bound needs both. Where every
-//! contract is kept they are the same ([`Facts::kept`]), as in a world that explores small numbers of ticks.
+//! contract is kept they are the same, as in a world that explores small numbers of ticks.
 
+use switchover_core::config::{DestinationConfig, SourceConfig};
 use switchover_core::contract::PeerTerms;
+use switchover_core::id::GuestInstance;
 use switchover_core::port::{Op, Phase, Port, Side};
 use switchover_core::schedule::Inputs;
 use switchover_core::time::{Ns, Ppm};
@@ -83,46 +85,44 @@ pub struct Truth {
 }
 
 impl Facts {
-    /// Facts of a world in which every contract is kept: `need` of `inputs` is the sum of `truth`'s claim, journal and
-    /// resume, and `rollback` that of its rollbacks.
+    /// Facts of two machines that are told this, in a world where that is true; the source learns a delay within `learned`.
     #[must_use]
-    pub fn kept(inputs: Inputs, truth: Truth) -> Self {
-        let told = Told {
-            rollback_devices: truth.rollback_devices,
-            rollback_vcpus: truth.rollback_vcpus,
-            resume_devices: truth.resume_devices,
-            resume_vcpus: truth.resume_vcpus,
-            hold_on_lost_device: false,
-        };
-        Self { inputs, delay_longest: inputs.delay, told, truth }
-    }
-
-    /// Facts of a scenario, with what its faults do to times.
-    #[must_use]
-    pub fn of(scenario: &Scenario) -> Self {
-        let (own, peer) = (&scenario.source_contracts, announced(scenario));
+    pub fn told<const V: usize, const D: usize>(
+        source: &SourceConfig<V, D>,
+        destination: &DestinationConfig<V, D>,
+        learned: (Ns, Ns),
+        truth: Truth,
+    ) -> Self {
+        let (own, theirs) = (&source.contracts, &destination.contracts);
+        let peer = theirs.announced(destination.drift, destination.arbiter.is_some());
         let inputs = Inputs {
-            hard_limit: scenario.limits.hard(),
+            hard_limit: source.limits.hard(),
             rollback: own.rollback(),
             journal: own.journal.time,
             timer: own.timer.time,
             peer_timer: peer.timer,
             need: peer.need(),
             peer_journal: peer.journal,
-            delay: learned(scenario).0,
-            claim: scenario.arbiter.as_ref().map(|_| own.claim.time),
-            drift: scenario.source.declared_drift.relative(scenario.destination.declared_drift),
+            delay: learned.0,
+            claim: source.arbiter.map(|_| own.claim.time),
+            drift: source.drift.relative(destination.drift),
         };
-        let ports = own.ports();
-        let theirs = scenario.destination_contracts.ports();
+        let (here, there) = (own.ports(), theirs.ports());
         let told = Told {
-            rollback_devices: own.slowest(ports.devices(), Op::Rollback),
-            rollback_vcpus: own.slowest(ports.vcpus(), Op::Rollback),
-            resume_devices: scenario.destination_contracts.slowest(theirs.devices(), Op::Resume),
-            resume_vcpus: scenario.destination_contracts.slowest(theirs.vcpus(), Op::Resume),
-            hold_on_lost_device: scenario.hold_on_lost_device,
+            rollback_devices: own.slowest(here.devices(), Op::Rollback),
+            rollback_vcpus: own.slowest(here.vcpus(), Op::Rollback),
+            resume_devices: theirs.slowest(there.devices(), Op::Resume),
+            resume_vcpus: theirs.slowest(there.vcpus(), Op::Resume),
+            hold_on_lost_device: source.hold_on_lost_device,
         };
-        Self { inputs, delay_longest: learned(scenario).1, told, truth: Truth::of(scenario) }
+        Self { inputs, delay_longest: learned.1, told, truth }
+    }
+
+    /// Facts of a scenario, with what its faults do to times.
+    #[must_use]
+    pub fn of(scenario: &Scenario) -> Self {
+        let destination = scenario.destination_config(GuestInstance::default());
+        Self::told(&scenario.source_config(), &destination, learned(scenario), Truth::of(scenario))
     }
 
     /// What gets through in a world where no message is lost.
