@@ -51,6 +51,17 @@ fn the_example_is_what_was_worked_by_hand() {
     assert!(bound.admitted && bound.broken.is_empty() && bound.knowledge.is_empty());
 }
 
+/// What the page prints is what is printed.
+#[test]
+fn the_page_shows_what_is_printed() {
+    let (page, printed) = (include_str!("../../docs/TIMING.md"), of(EXAMPLE).to_string());
+    let shown = |start: &str| page.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    for start in ["worst commit ", "worst abort ", "  before Go ", "slack to H ", "smallest limits "] {
+        let line = shown(start);
+        assert!(!line.is_empty() && printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
+}
+
 /// The smallest limits are admitted, and a nanosecond less is not: by the machine's own verdict.
 #[test]
 fn the_smallest_limits_are_the_smallest() {

@@ -206,3 +206,22 @@ fn bad_files_are_named_with_line_and_remedy() {
     let error = replay(Path::new("no/such/file"), Asked::default()).expect_err("there is none").to_string();
     assert!(error.contains("no/such/file"), "{error}");
 }
+
+/// The page's table of both traces is what comes out.
+#[test]
+fn the_page_shows_what_is_replayed() {
+    let page = include_str!("../../docs/TIMING.md");
+    for name in ["qemu-33g-1vf.trace", "qemu-384vcpu-12t.trace"] {
+        for ruling in rulings(name) {
+            let tenths = |time: Ns| {
+                let tenths = (time.get() + 50_000) / 100_000;
+                format!("{}.{} ms", tenths / 10, tenths % 10)
+            };
+            let decided = ruling.decided_ns.map(tenths);
+            let felt = (ruling.felt_ns > Ns::ZERO).then(|| tenths(ruling.felt_ns));
+            for shown in decided.into_iter().chain(felt) {
+                assert!(page.contains(&shown), "{name}, {}: {shown}", ruling.rule);
+            }
+        }
+    }
+}
