@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use switchover_core::time::Ns;
 
-use super::{PROMISES, again, again_run, downtime, percent, short, slack};
+use super::{PROMISES, again, again_run, downtime, percent, quoted, short, slack};
 use crate::campaign::kept::{Firsts, Worst};
 use crate::campaign::{Blackouts, Campaign, Share, Verdict};
 
@@ -154,11 +154,15 @@ fn promises(out: &mut String, campaign: &Campaign) {
         let _ = writeln!(out, "  look: {}", again_run(campaign, first.seed));
     }
     if let Some(shortened) = &campaign.broken {
-        let _ = writeln!(out, "\nwhat is left of seed {} and still fails:\n", shortened.seed);
-        let lines = shortened.scenario.lines().chain([""]).chain(shortened.diagram.lines());
-        for line in lines {
-            let _ = writeln!(out, "  {line}");
-        }
-        out.push('\n');
+        let _ = writeln!(out, "\nseed {} without all that is not needed to break it:\n", shortened.seed);
+        shortened.diagram.lines().for_each(|line| {
+            let _ = writeln!(out, "  {}", line.trim_end());
+        });
+        let _ = writeln!(
+            out,
+            "\n  its scenario: switchover-sim run {} --seed {}\n",
+            quoted(&campaign.given),
+            shortened.seed
+        );
     }
 }

@@ -113,10 +113,11 @@ fn broken(page: &mut String, campaign: &Campaign) {
     if let Some(shortened) = &campaign.broken {
         let _ = writeln!(
             page,
-            "<p>Seed {} without all that is not needed to break it:</p>\n<pre>{}</pre>\n<pre>{}</pre>",
+            "<p>Seed {} without all that is not needed to break it: who said what to whom, and the scenario.</p>\n\
+             <pre>{}</pre>\n<details><summary>The scenario that is left</summary><pre>{}</pre></details>",
             shortened.seed,
-            esc(&shortened.scenario),
-            esc(&shortened.diagram)
+            esc(&shortened.diagram),
+            esc(&shortened.scenario)
         );
     }
     end(page);

@@ -149,6 +149,7 @@ fn draw_attempt(
 fn draw_phase(page: &mut String, phase: &PhaseRecord, offender: Option<&Offender>, line: &Line, rules: &str) {
     let Some((start, stop)) = stretch(phase) else { return };
     let blamed = offender == Some(&Offender { side: phase.side, port: phase.port, phase: phase.phase });
+    let over = matches!((phase.measured_ns, phase.planned_ns), (Some(took), Some(plan)) if took > plan);
     let plan = phase.planned_ns.map_or(String::new(), |planned| {
         let upto = start.saturating_add(planned);
         format!(
@@ -164,7 +165,11 @@ fn draw_phase(page: &mut String, phase: &PhaseRecord, offender: Option<&Offender
         "<div class=\"row{}\"><span class=\"who\">{} {} {}</span><span class=\"track\">\
          <i class=\"bar {}\" style=\"left:{:.2}%;width:{:.2}%\"></i>{plan}{rules}</span>\
          <span class=\"time\"><b>{measured}</b>{planned}</span></div>",
-        if blamed { " offender" } else { "" },
+        match (blamed, over) {
+            (true, _) => " offender",
+            (false, true) => " over",
+            (false, false) => "",
+        },
         phase.side,
         phase.port,
         phase.phase,
