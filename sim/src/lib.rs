@@ -10,6 +10,7 @@ pub mod bound;
 pub mod campaign;
 pub mod check;
 pub mod cli;
+pub mod command;
 pub mod exit_code;
 pub mod replay;
 pub mod report;

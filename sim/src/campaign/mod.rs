@@ -18,6 +18,7 @@ pub mod gates;
 pub mod kept;
 pub mod merge;
 pub mod play;
+pub mod player;
 pub mod sample;
 pub mod seeds;
 pub mod tally;
