@@ -3,12 +3,14 @@
 //! ```text
 //! make bench                          everything, a table
 //! make bench ARGS="--json"            the same as JSON on stdout
-//! make bench ARGS="--quick slope"     fewer runs, one part: downtime, slope, machine, abort
+//! make bench ARGS="--quick slope"     fewer runs, one part: downtime, slope, precopy, machine, abort,
+//!                                     sim
 //! ```
 //!
 //! Exit code 0 if every promise holds, 1 if one is missed, 2 if it could not be measured.
 
 mod parts;
+mod sim;
 
 use std::process::ExitCode;
 
