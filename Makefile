@@ -13,13 +13,17 @@ export RUST_TEST_THREADS ?= 1
 # `make demo ARGS="--downtime-limit 20ms"`
 ARGS ?=
 
-.PHONY: all demo test test-all bench lint docs clean
+.PHONY: all demo sim test test-all bench lint docs clean
 
 all:
 	$(CARGO) build --locked --release
 
 demo:
 	$(CARGO) run --locked --release -q -p switchover-shell --bin switchover -- demo $(ARGS)
+
+# `make sim ARGS="campaign standard --max-p99 290ms"`
+sim:
+	@$(CARGO) run --locked --release -q -p switchover-sim --bin switchover-sim -- $(ARGS)
 
 # A seeded sample of the long campaigns; the seed is printed. SWITCHOVER_SEED=... replays one.
 test:
