@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
-use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Pending, Vcpu, Vmm};
+use switchover_shell::guest::kvm::{DirtyRate, Hooks, KvmSpec, Pending, Vmm};
 use switchover_shell::realtime::{self, Wish};
 use switchover_shell::wake::Wake;
 use switchover_shell::words::Side;
@@ -98,9 +98,9 @@ impl Bench {
 
     fn vcpus(&mut self) -> io::Result<()> {
         let poll = &mut self.poll;
-        let here = self.vmm.vcpus();
+        let here = &self.vmm;
         // Of vCPUs that have run before: the first entry of a new one takes longer, and would flatter us.
-        self.floor.resume.push(all(poll, || here.iter().map(Vcpu::resume).collect())?.0);
+        self.floor.resume.push(all(poll, || here.resume())?.0);
         // An idle guest beats, and waits: most kicks find it waiting.
         thread::sleep(Duration::from_millis(5));
         let (took, stopped) = all(poll, || self.vmm.stop())?;
@@ -108,9 +108,7 @@ impl Bench {
         // As on a destination: vCPUs that have never had a state, and have been waiting for a while.
         let there = Vmm::create_empty(&spec(self.vcpus), &self.hooks).map_err(io::Error::other)?;
         thread::sleep(Duration::from_millis(5));
-        let there = there.vcpus();
-        let load =
-            || there.iter().zip(&stopped).map(|(vcpu, stopped)| vcpu.load(stopped.state.to_vec())).collect();
+        let load = || there.load(stopped.iter().map(|stopped| stopped.state.to_vec()));
         self.floor.load.push(all(poll, load)?.0);
         Ok(())
     }

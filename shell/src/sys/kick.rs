@@ -4,6 +4,7 @@
 //! thread was, it notices: in the guest, the signal ends `KVM_RUN`; about to enter, the byte ends it at once.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
@@ -80,6 +81,41 @@ impl Armed {
         self.store(0);
     }
 
+    /// Has KVM do what it does at a vCPU's first entry only (a kernel thread for the VM, the root of its page tables, its
+    /// clocks: tens of microseconds that a resume would else take), and return just before the guest would execute anything:
+    /// a signal is pending that only `KVM_RUN` unblocks, and KVM looks for one last of all, with interrupts off.
+    ///
+    /// # Errors
+    /// What a system call says. `KVM_RUN` that ends otherwise than by the signal is an error too.
+    pub fn rehearse(&mut self) -> io::Result<()> {
+        let before = block(signal())?;
+        let rehearsed = self.run_interrupted();
+        // SAFETY: gives the thread the mask back that it had. The signal is delivered here, to a handler that does nothing.
+        let code =
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+        rehearsed.and(checked(-code))
+    }
+
+    /// With the signal blocked: makes it pending, and lets `KVM_RUN` alone see it.
+    fn run_interrupted(&mut self) -> io::Result<()> {
+        self.set_mask_inside(Some(&SignalMask { len: 8, blocked: [0; 8] }))?;
+        // SAFETY: sends the calling thread a signal that it blocks.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal()) };
+        let ran = checked(sent as libc::c_int).and_then(|()| match self.vcpu.run() {
+            Err(error) if error.errno() == libc::EINTR => Ok(()),
+            Err(error) => Err(io::Error::from_raw_os_error(error.errno())),
+            Ok(exit) => Err(io::Error::other(format!("KVM_RUN ended by {exit:?} in spite of a signal"))),
+        });
+        ran.and(self.set_mask_inside(None))
+    }
+
+    /// Which signals are blocked within `KVM_RUN`; `None`: those that are blocked outside.
+    fn set_mask_inside(&self, mask: Option<&SignalMask>) -> io::Result<()> {
+        let mask = mask.map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the descriptor is our vCPU's; the kernel reads one mask, or nothing.
+        checked(unsafe { libc::ioctl(self.vcpu.as_raw_fd(), KVM_SET_SIGNAL_MASK, mask) })
+    }
+
     fn store(&mut self, value: u8) {
         // SAFETY: as in `Kick::kick`; owning the vCPU keeps the page mapped.
         let byte = unsafe { AtomicU8::from_ptr(&raw mut self.vcpu.get_kvm_run().immediate_exit) };
@@ -90,6 +126,38 @@ impl Armed {
 impl Drop for Armed {
     fn drop(&mut self) {
         *self.kick.lock() = None;
+    }
+}
+
+/// `_IOW(0xae, 0x8b, struct kvm_signal_mask)`, whose array counts as empty.
+const KVM_SET_SIGNAL_MASK: libc::c_ulong = 0x4004_ae8b;
+
+/// `struct kvm_signal_mask` with the kernel's set of 64 signals.
+#[repr(C)]
+struct SignalMask {
+    len: u32,
+    blocked: [u8; 8],
+}
+
+fn checked(code: libc::c_int) -> io::Result<()> {
+    match code {
+        0.. => Ok(()),
+        // `pthread_sigmask` returns its error, all others leave it in `errno`.
+        -1 => Err(io::Error::last_os_error()),
+        code => Err(io::Error::from_raw_os_error(-code)),
+    }
+}
+
+/// Blocks one signal for the calling thread; returns the mask before.
+fn block(signal: libc::c_int) -> io::Result<libc::sigset_t> {
+    // SAFETY: signal sets are plain integers, which these calls fill; only the calling thread's mask changes.
+    unsafe {
+        let (mut one, mut before): (libc::sigset_t, libc::sigset_t) =
+            (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigemptyset(&raw mut one);
+        libc::sigaddset(&raw mut one, signal);
+        checked(-libc::pthread_sigmask(libc::SIG_BLOCK, &raw const one, &raw mut before))?;
+        Ok(before)
     }
 }
 

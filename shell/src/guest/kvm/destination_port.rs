@@ -1,6 +1,6 @@
 //! All vCPUs of a KVM guest as one port of a destination.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use switchover_core::hal::destination::Vcpus;
 use switchover_core::hal::{Failed, ResumeFailed, Slice};
@@ -16,12 +16,15 @@ use crate::link::bulk::StateInbox;
 pub struct KvmDestinationVcpus {
     vmm: Arc<Vmm>,
     inbox: StateInbox,
-    /// What the vCPUs were asked to load, in their order; they do it at the same time.
-    loading: Vec<Pending<Loaded>>,
+    loading: Option<Loading>,
     /// How many of them have.
     loaded: usize,
     resuming: Option<Resuming>,
 }
+
+/// What the vCPUs were asked to load, in their order, once the states came; they do it at the same time. Inside, `None`:
+/// what came is not what these vCPUs can load.
+type Loading = Arc<OnceLock<Option<Vec<Pending<Loaded>>>>>;
 
 struct Resuming {
     asked: Vec<Pending<Resumed>>,
@@ -34,23 +37,25 @@ struct Resuming {
 impl KvmDestinationVcpus {
     /// The vCPUs of `vmm`, whose states come through `inbox`, all in one slice.
     pub fn new(vmm: Arc<Vmm>, inbox: StateInbox) -> Self {
-        Self { vmm, inbox, loading: Vec::new(), loaded: 0, resuming: None }
+        Self { vmm, inbox, loading: None, loaded: 0, resuming: None }
     }
 }
 
 impl Vcpus for KvmDestinationVcpus {
     fn load(&mut self) -> nb::Result<Slice, Failed> {
-        if self.loading.is_empty() {
-            let Some((states, last)) = self.inbox.take(Port::Vcpus(0)) else {
-                return Err(nb::Error::WouldBlock);
-            };
-            let vcpus = self.vmm.vcpus();
-            let Some(states) = unpack(&states, vcpus.len()).filter(|_| last) else {
-                return Err(nb::Error::Other(Failed));
-            };
-            self.loading = vcpus.iter().zip(states).map(|(vcpu, state)| vcpu.load(state.to_vec())).collect();
-        }
-        while let Some(next) = self.loading.get(self.loaded) {
+        let loading = self.loading.get_or_insert_with(|| {
+            let loading = Loading::default();
+            // The states may begin to be loaded where they come in, before the loop hears of it.
+            let (vmm, there) = (Arc::clone(&self.vmm), Arc::clone(&loading));
+            let begun = move |states: Vec<u8>, last| begin(&vmm, &there, &states, last);
+            if let Some((states, last)) = self.inbox.take_or_leave(Port::Vcpus(0), begun) {
+                begin(&self.vmm, &loading, &states, last);
+            }
+            loading
+        });
+        let Some(begun) = loading.get() else { return Err(nb::Error::WouldBlock) };
+        let Some(asked) = begun else { return Err(nb::Error::Other(Failed)) };
+        while let Some(next) = asked.get(self.loaded) {
             match next.poll() {
                 None => return Err(nb::Error::WouldBlock),
                 Some(Ok(_)) => self.loaded += 1,
@@ -62,7 +67,7 @@ impl Vcpus for KvmDestinationVcpus {
 
     fn resume(&mut self) -> nb::Result<(), ResumeFailed> {
         let resuming = self.resuming.get_or_insert_with(|| Resuming {
-            asked: self.vmm.vcpus().iter().map(super::Vcpu::resume).collect(),
+            asked: self.vmm.resume(),
             any: false,
             failed: false,
         });
@@ -86,8 +91,16 @@ impl Vcpus for KvmDestinationVcpus {
 
     fn unload(&mut self) -> nb::Result<(), Failed> {
         // A loaded vCPU runs only when it is asked to; the next load takes its state's place.
-        self.loading.clear();
-        (self.loaded, self.resuming) = (0, None);
+        (self.loading, self.loaded, self.resuming) = (None, 0, None);
         Ok(())
     }
+}
+
+/// Asks the vCPUs to load what came; true if the loop has something to look at already.
+fn begin(vmm: &Vmm, loading: &Loading, states: &[u8], last: bool) -> bool {
+    let states = unpack(states, vmm.vcpus().len()).filter(|_| last);
+    let asked = states.map(|states| vmm.load(states.into_iter().map(<[u8]>::to_vec)));
+    let asked = loading.get_or_init(|| asked);
+    // A vCPU that answered before its answer could be found here has told the loop too early.
+    asked.as_ref().is_none_or(|asked| asked.iter().all(Pending::is_there))
 }

@@ -1,5 +1,6 @@
 //! The answer to come of something asked of a vCPU: polled by an event loop, or waited for by a test.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 
 use super::error::VcpuError;
@@ -14,6 +15,18 @@ pub(super) struct Answer<T> {
     cell: Arc<Cell<T>>,
     vcpu: u8,
     given: bool,
+    together: Together,
+}
+
+/// Several vCPUs that were asked for the same at once: a loop need not be woken before the last has answered, which on a host with
+/// few processors would keep that one from its own.
+#[derive(Debug, Clone)]
+pub(super) struct Together(Arc<AtomicUsize>);
+
+impl Together {
+    pub(super) fn of(vcpus: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(vcpus)))
+    }
 }
 
 #[derive(Debug)]
@@ -22,9 +35,9 @@ struct Cell<T> {
     came: Condvar,
 }
 
-pub(super) fn pending<T>(vcpu: u8) -> (Pending<T>, Answer<T>) {
+pub(super) fn pending<T>(vcpu: u8, together: &Together) -> (Pending<T>, Answer<T>) {
     let cell = Arc::new(Cell { value: Mutex::new(None), came: Condvar::new() });
-    (Pending(Arc::clone(&cell)), Answer { cell, vcpu, given: false })
+    (Pending(Arc::clone(&cell)), Answer { cell, vcpu, given: false, together: together.clone() })
 }
 
 impl<T> Pending<T> {
@@ -35,6 +48,15 @@ impl<T> Pending<T> {
             Ok(mut value) => value.take(),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
             Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Whether the answer is there and not taken yet. Does not wait; see [`Pending::poll`].
+    pub fn is_there(&self) -> bool {
+        match self.0.value.try_lock() {
+            Ok(value) => value.is_some(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().is_some(),
+            Err(TryLockError::WouldBlock) => false,
         }
     }
 
@@ -54,14 +76,20 @@ impl<T> Pending<T> {
 }
 
 impl<T> Answer<T> {
-    pub(super) fn give(mut self, answer: Result<T, VcpuError>) {
-        self.put(answer);
+    /// Answers; whether there is reason to tell the loop: all have answered, or this one has failed.
+    #[must_use]
+    pub(super) fn give(mut self, answer: Result<T, VcpuError>) -> bool {
+        let failed = answer.is_err();
+        self.put(answer) || failed
     }
 
-    fn put(&mut self, answer: Result<T, VcpuError>) {
+    /// Puts the answer where it is looked for; whether it was the last of those asked together.
+    fn put(&mut self, answer: Result<T, VcpuError>) -> bool {
         self.given = true;
         *self.cell.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         self.cell.came.notify_all();
+        // After the answer is there: whoever is told by the last one finds all.
+        self.together.0.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }
 

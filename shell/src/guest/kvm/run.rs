@@ -97,6 +97,10 @@ impl Thread {
         runner.set_urgent(true);
         // Now, and not when a state is loaded; what it cannot read now it says then.
         let _ = runner.read_msrs();
+        if runner.phase == Phase::Empty {
+            // Where it fails, the first entry takes its time as it always did.
+            let _ = runner.armed.rehearse();
+        }
         runner.serve();
     }
 }
@@ -111,17 +115,16 @@ impl Runner {
             } else {
                 Some(self.with.shared.next())
             };
-            match request {
-                None => {}
+            let news = match request {
+                None => true,
                 Some(Request::Quit) => return,
                 Some(Request::Stop(answer)) => answer.give(self.stop()),
                 Some(Request::Load(state, answer)) => answer.give(self.load(&state)),
-                Some(Request::Resume(answer)) => {
-                    let resumed = self.resume();
-                    answer.give(resumed);
-                }
+                Some(Request::Resume(answer)) => answer.give(self.resume()),
+            };
+            if news {
+                self.with.hooks.notify();
             }
-            self.with.hooks.notify();
         }
     }
 

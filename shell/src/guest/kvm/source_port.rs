@@ -68,7 +68,7 @@ impl Vcpus for KvmSourceVcpus {
     fn rollback(&mut self) -> nb::Result<(), Failed> {
         // Requests are taken in order: a stop that is still under way is undone right after it.
         if !matches!(self.doing, Doing::Resuming(_)) {
-            self.doing = Doing::Resuming(self.vmm.vcpus().iter().map(super::Vcpu::resume).collect());
+            self.doing = Doing::Resuming(self.vmm.resume());
         }
         let Doing::Resuming(asked) = &mut self.doing else { return Err(nb::Error::WouldBlock) };
         while let Some(next) = asked.last() {

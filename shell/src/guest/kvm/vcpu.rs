@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockE
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::pending::{Answer, Pending, pending};
+use super::pending::{Answer, Pending, Together, pending};
 use super::stats::{Stats, VcpuReport};
 use crate::guest::memory::GuestMemory;
 use crate::sys::kick::Kick;
@@ -185,13 +185,13 @@ impl Vcpu {
     /// Stops it and takes its state. Stopped already, it answers with its state again. For several at once:
     /// [`Vmm::stop`](super::Vmm::stop).
     pub fn stop(&self) -> Pending<Stopped> {
-        let answer = self.ask_to_stop();
+        let answer = self.ask_to_stop(&Together::of(1));
         self.hurry();
         answer
     }
 
-    pub(super) fn ask_to_stop(&self) -> Pending<Stopped> {
-        let (answer, give) = pending(self.index());
+    pub(super) fn ask_to_stop(&self, together: &Together) -> Pending<Stopped> {
+        let (answer, give) = pending(self.index(), together);
         self.shared.ask(Request::Stop(give));
         answer
     }
@@ -205,14 +205,22 @@ impl Vcpu {
     /// Lets it run, from where it stopped or from the state it loaded. An error means that it executed nothing, and
     /// will not. Whether any instruction can have been executed, ever: [`Vcpu::entered`].
     pub fn resume(&self) -> Pending<Resumed> {
-        let (answer, give) = pending(self.index());
+        self.ask_to_resume(&Together::of(1))
+    }
+
+    pub(super) fn ask_to_resume(&self, together: &Together) -> Pending<Resumed> {
+        let (answer, give) = pending(self.index(), together);
         self.shared.ask(Request::Resume(give));
         answer
     }
 
     /// Gives it a state, which it does not yet run. After an error it cannot run until it has loaded another.
     pub fn load(&self, state: Vec<u8>) -> Pending<Loaded> {
-        let (answer, give) = pending(self.index());
+        self.ask_to_load(state, &Together::of(1))
+    }
+
+    pub(super) fn ask_to_load(&self, state: Vec<u8>, together: &Together) -> Pending<Loaded> {
+        let (answer, give) = pending(self.index(), together);
         self.shared.ask(Request::Load(state, give));
         answer
     }

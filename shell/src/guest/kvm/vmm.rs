@@ -17,12 +17,12 @@ use super::cpuid;
 use super::descriptor::{self, GuestDescriptor, MemorySlot};
 use super::error::KvmError;
 use super::heartbeat::{HeartbeatSink, UdpHeartbeat};
-use super::pending::Pending;
+use super::pending::{Pending, Together};
 use super::run::Thread;
 use super::spec::{Hooks, KvmSpec};
 use super::state::{MSRS_MAX, StateFormat, msr_list};
 use super::stats::Stats;
-use super::vcpu::{Shared, Stopped, Vcpu};
+use super::vcpu::{Loaded, Resumed, Shared, Stopped, Vcpu};
 use crate::dirty::PageRun;
 use crate::guest::memory::{GuestMemory, PAGE};
 use crate::sys::kvm as sys;
@@ -80,9 +80,22 @@ impl Vmm {
 
     /// Stops all vCPUs, in parallel; the answers in their order.
     pub fn stop(&self) -> Vec<Pending<Stopped>> {
-        let answers = self.vcpus.iter().map(Vcpu::ask_to_stop).collect();
+        let together = Together::of(self.vcpus.len());
+        let answers = self.vcpus.iter().map(|vcpu| vcpu.ask_to_stop(&together)).collect();
         self.vcpus.iter().for_each(Vcpu::hurry);
         answers
+    }
+
+    /// Gives each vCPU its state, in parallel; the answers in their order. One without a state is not asked.
+    pub fn load(&self, states: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<Pending<Loaded>> {
+        let together = Together::of(self.vcpus.len().min(states.len()));
+        self.vcpus.iter().zip(states).map(|(vcpu, state)| vcpu.ask_to_load(state, &together)).collect()
+    }
+
+    /// Lets all vCPUs run, in parallel; the answers in their order.
+    pub fn resume(&self) -> Vec<Pending<Resumed>> {
+        let together = Together::of(self.vcpus.len());
+        self.vcpus.iter().map(|vcpu| vcpu.ask_to_resume(&together)).collect()
     }
 
     /// What it needs of a host.

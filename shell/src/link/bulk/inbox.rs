@@ -16,10 +16,15 @@ pub const STATE_BYTES_MAX: usize = 64 << 20;
 /// What a slice counts beyond its bytes: a peer that sends empty ones must not fill this host's memory with them.
 const SLICE_COST: usize = 64;
 
+/// Takes a slice, and whether it is the last one, on the bulk thread; true if the loop has something to look at.
+type Taker = Box<dyn FnOnce(Vec<u8>, bool) -> bool + Send>;
+
 #[derive(Default)]
 struct Queue {
     slices: VecDeque<(Vec<u8>, bool)>,
     bytes: usize,
+    /// Waits for the next slice.
+    taker: Option<Taker>,
 }
 
 struct Queues {
@@ -76,6 +81,37 @@ impl StateInbox {
         Some(taken)
     }
 
+    /// As [`StateInbox::take`]; if no slice is here, the next one goes straight to `taker` when it comes, on the bulk thread and
+    /// without the loop: whoever can begin to load there saves a blackout the way over it. `taker` must not wait long, and says
+    /// whether the loop is to be woken. It is dropped unused when the attempt is over.
+    pub fn take_or_leave(
+        &self,
+        port: Port,
+        taker: impl FnOnce(Vec<u8>, bool) -> bool + Send + 'static,
+    ) -> Option<(Vec<u8>, bool)> {
+        // Looked for twice: with room made for others, and under one lock with leaving the taker.
+        let taken = self.take(port);
+        if taken.is_some() {
+            return taken;
+        }
+        let inner = &*self.0;
+        let index = self.index(port)?;
+        inner.queues.try_with(|queues, _| {
+            queues.adopt(inner.serial.load(Ordering::SeqCst));
+            let queue = queues.of.get_mut(index)?;
+            match queue.slices.pop_front() {
+                Some(slice) => {
+                    queue.bytes -= slice.0.len() + SLICE_COST;
+                    Some(slice)
+                }
+                None => {
+                    queue.taker = Some(Box::new(taker));
+                    None
+                }
+            }
+        })?
+    }
+
     /// From now on slices of this expectation count.
     pub(super) fn expect(&self, serial: u64) {
         self.0.serial.store(serial, Ordering::SeqCst);
@@ -102,19 +138,24 @@ impl StateInbox {
         })
     }
 
-    /// Leaves a slice for its port, unless its attempt is over.
-    pub(super) fn push(&self, serial: u64, port: Port, bytes: Vec<u8>, last: bool) {
+    /// Leaves a slice for its port, unless its attempt is over. True if there is something in the inbox for the loop to look at.
+    pub(super) fn push(&self, serial: u64, port: Port, bytes: Vec<u8>, last: bool) -> bool {
         let inner = &*self.0;
-        inner.queues.with(|queues| {
+        let straight = inner.queues.with(|queues| {
             queues.adopt(inner.serial.load(Ordering::SeqCst));
-            if queues.serial != serial {
-                return;
+            let queue = self.index(port).and_then(|index| queues.of.get_mut(index));
+            let queue = queue.filter(|_| queues.serial == serial)?;
+            if let Some(taker) = queue.taker.take() {
+                return Some((taker, bytes));
             }
-            if let Some(queue) = self.index(port).and_then(|index| queues.of.get_mut(index)) {
-                queue.bytes += bytes.len() + SLICE_COST;
-                queue.slices.push_back((bytes, last));
-            }
+            queue.bytes += bytes.len() + SLICE_COST;
+            queue.slices.push_back((bytes, last));
+            None
         });
+        match straight {
+            Some((taker, bytes)) => taker(bytes, last),
+            None => true,
+        }
     }
 
     fn index(&self, port: Port) -> Option<usize> {
@@ -157,5 +198,30 @@ mod tests {
         }
         assert_eq!(inbox.take(Port::Vcpus(0)), Some((Vec::new(), false)));
         assert!(inbox.has_room(Port::Vcpus(0), 0));
+    }
+
+    #[test]
+    fn a_taker_gets_the_next_slice_of_its_attempt_and_none_of_another() {
+        let poll = Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        let inbox = StateInbox::new(1, 1, Arc::new(waker), Wake::none());
+        let port = Port::Vcpus(0);
+        let (tell, told) = std::sync::mpsc::channel();
+        let leave = |name: &'static str| {
+            let tell = tell.clone();
+            inbox.take_or_leave(port, move |bytes, last| tell.send((name, bytes, last)).is_err())
+        };
+        inbox.expect(1);
+        assert_eq!(leave("first"), None);
+        assert!(inbox.push(1, Port::Device(0), vec![1], true), "another port's");
+        assert!(!inbox.push(1, port, vec![2], false));
+        assert_eq!(told.try_recv(), Ok(("first", vec![2], false)));
+        assert!(inbox.push(1, port, vec![3], true), "it takes one");
+        assert_eq!(leave("late"), Some((vec![3], true)));
+        assert_eq!(leave("old"), None);
+        inbox.expect(2);
+        assert!(inbox.push(2, port, vec![4], true), "the taker's attempt is over");
+        assert_eq!(leave("new"), Some((vec![4], true)));
+        assert!(told.try_recv().is_err());
     }
 }

@@ -82,7 +82,12 @@ impl Intake {
     /// How far things have come; the loop is woken once `chunks` are here. `None`: cannot be read just now.
     pub(crate) fn arrived(&self, chunks: u64) -> Option<Arrived> {
         self.awaited.store(chunks, Ordering::SeqCst);
-        self.arrived.try_with(|arrived, _| arrived.clone())
+        let seen = self.arrived.try_with(|arrived, _| arrived.clone());
+        if seen.as_ref().is_some_and(|arrived| arrived.chunks >= chunks) {
+            // Nothing is awaited any more: the next chunk is no reason to wake the loop.
+            let _ = self.awaited.compare_exchange(chunks, u64::MAX, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        seen
     }
 
     /// As [`Intake::broken`], for the loop: `None` also when it cannot be read just now, and then the loop is woken.

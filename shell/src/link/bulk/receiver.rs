@@ -271,18 +271,19 @@ impl Worker {
         }
         let belongs = self.take_up(header.attempt);
         let mut digest = self.after;
+        let mut news = false;
         match header.kind {
             Kind::Pages => self.pages(table, &mut digest)?,
             Kind::Zeros => self.zeros(table, &mut digest)?,
             Kind::State { port, last } => {
                 let len = header.payload as usize;
-                self.state(port, last, len, belongs, &mut digest)?;
+                news = self.state(port, last, len, belongs, &mut digest)?;
             }
         }
         (self.before, self.after) = (self.after, digest);
         self.chunks += 1;
         self.intake.note(self.chunks, digest, self.expectation.serial);
-        if matches!(header.kind, Kind::State { .. }) {
+        if news {
             // After the chunk is counted: who takes the last state may ask for the seal next.
             self.shared.wake.wake();
         }
@@ -382,7 +383,8 @@ impl Worker {
         Ok(())
     }
 
-    /// A slice of state; one that does not belong to the attempt that is expected is digested and dropped.
+    /// A slice of state; one that does not belong to the attempt that is expected is digested and dropped. True if the loop
+    /// has something to look at.
     fn state(
         &mut self,
         port: Port,
@@ -390,7 +392,7 @@ impl Worker {
         len: usize,
         belongs: bool,
         digest: &mut Digest,
-    ) -> Result<(), Halt> {
+    ) -> Result<bool, Halt> {
         if !self.inbox.has(port) {
             return Err(Halt::Broken(Broken::Port));
         }
@@ -413,9 +415,9 @@ impl Worker {
         if belongs {
             self.state_hash.update(port, &bytes);
             // Dropped there if the attempt is over by now.
-            self.inbox.push(serial, port, bytes, last);
+            return Ok(self.inbox.push(serial, port, bytes, last));
         }
-        Ok(())
+        Ok(false)
     }
 }
 
