@@ -23,7 +23,7 @@ use crate::clock::HostClock;
 use crate::events::EventLog;
 use crate::faults::{AttemptNumber, Faults, FaultyLink, Injection, StallingMemory, StallingVcpus};
 use crate::guest::memory::GuestMemory;
-use crate::journal::{JournalFile, JournalPort};
+use crate::journal::{JournalFile, JournalHint, JournalPort};
 use crate::link::bulk::{ReceiverConfig, StateInbox};
 use crate::link::control::{Caller, ControlLink};
 use crate::link::lobby::Served;
@@ -55,6 +55,7 @@ type Driver<P, E> = DestinationDriver<
 pub struct DestinationMachine<P: Vcpus, E: Device> {
     driver: Driver<P, E>,
     standing: StandingCell,
+    journal: JournalHint,
 }
 
 impl<P: Vcpus, E: Device> DestinationMachine<P, E> {
@@ -69,6 +70,10 @@ impl<P: Vcpus, E: Device> Machine for DestinationMachine<P, E> {
 
     fn poll(&mut self) -> Result<Option<At>, ClockFailed> {
         let deadline = self.driver.poll()?;
+        // It is on its way by now, and has its way there and back to go.
+        if std::mem::take(&mut self.driver.observer.ready) {
+            self.journal.soon();
+        }
         self.standing.set(self.driver.machine().standing());
         Ok(deadline)
     }
@@ -154,14 +159,22 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
         let link = ControlLink::new(self.reactor.registry()?, LINK, setup.arrivals, caller, memory.bulk());
         let bulk = memory.bulk();
         let (sender, notes) = notes();
-        let tap = DestinationTap { notes: sender, movers, injection: injection.clone(), log: setup.log };
+        let tap = DestinationTap {
+            notes: sender,
+            movers,
+            injection: injection.clone(),
+            ready: false,
+            log: setup.log,
+        };
+        let journal = JournalPort::start(setup.journal, wake)?;
+        let hint = journal.hint();
         let ports = DestinationPorts {
             clock: HostClock,
             link: FaultyLink::new(link, Side::Destination, injection.clone()),
             vcpus,
             devices,
             memory: StallingMemory::new(memory, injection),
-            journal: JournalPort::start(setup.journal, wake)?,
+            journal,
             arbiter: NoArbiter,
         };
         let standing = StandingCell::new(Standing::Waits);
@@ -173,7 +186,7 @@ impl<P: Vcpus + Send + 'static, E: Device + Send + 'static> DestinationLoop<P, E
             // The starter waits for this.
             let _ = tell.send(realtime::apply(Side::Destination, wish));
             let driver = DestinationDriver::new(machine, ports, tap);
-            let mut machine = DestinationMachine { driver, standing: cell };
+            let mut machine = DestinationMachine { driver, standing: cell, journal: hint };
             let ran = self.reactor.run(&mut machine, |_| false);
             ran.map(|()| machine.driver.machine().config().contracts.clone())
         })?;

@@ -74,6 +74,8 @@ pub struct DestinationTap {
     /// The threads that move memory.
     pub(super) movers: Movers,
     pub(super) injection: Injection,
+    /// `Ready` was said since this was looked at: `Go` comes next, and with it a record that the guest waits for.
+    pub(super) ready: bool,
     /// Every event and its actions, for whoever replays them.
     pub(super) log: Option<EventLog<DestinationEvent, DestinationAction>>,
 }
@@ -93,6 +95,7 @@ impl Observer<DestinationEvent, DestinationAction> for DestinationTap {
                     let (sent, dirty) = (Bytes::ZERO, Bytes::ZERO);
                     self.notes.tell(now, Note::Round { number: *number, sent, dirty });
                 }
+                DestinationAction::Send(_, ToSource::Ready { .. }) => self.ready = true,
                 _ => {}
             }
             let DestinationAction::Note(note) = action else { continue };

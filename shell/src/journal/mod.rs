@@ -19,6 +19,6 @@ mod summary;
 
 pub use file::{Durability, JournalError, JournalFile};
 pub use place::default_path;
-pub use port::JournalPort;
+pub use port::{JournalHint, JournalPort};
 pub use slot::{SLOT, decode_record, encode_record};
 pub use summary::Summary;
