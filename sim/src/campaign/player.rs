@@ -25,6 +25,7 @@ pub fn player(scenario: &Scenario) -> impl FnMut(u64, &mut Tally) + use<> {
             seed,
             outcome: run.outcome.into(),
             longest: run.ended.then_some(run.downtime),
+            over: !run.within_limit(),
             attempts: &attempts,
             violations: &run.violations,
             steps: run.steps.into(),

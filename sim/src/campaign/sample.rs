@@ -19,6 +19,8 @@ pub struct Sample<'a> {
     pub outcome: Outcome,
     /// The guest's longest blackout; `None` if it still stands still.
     pub longest: Option<Ns>,
+    /// A blackout was longer than the hard limit, or still lasts.
+    pub over: bool,
     /// Its attempts, in order.
     pub attempts: &'a [Attempt],
     /// What it broke.

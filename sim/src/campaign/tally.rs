@@ -75,6 +75,9 @@ pub struct Tally {
     pub runs: u64,
     /// How they ended.
     pub outcomes: Outcomes,
+    /// Runs with a blackout beyond the hard limit, or without an end. Those that broke no promise are ones that P2 is not
+    /// given for.
+    pub over_limit: u64,
     /// Steps of both machines, over all runs.
     pub steps: u64,
     /// Runs by the number of their attempts: none, one, two, ...
@@ -109,6 +112,7 @@ impl Tally {
     pub fn record(&mut self, run: &Sample<'_>) {
         self.runs += 1;
         self.steps = self.steps.saturating_add(run.steps);
+        self.over_limit += u64::from(run.over);
         self.outcomes.record(run.outcome);
         count_at(&mut self.by_attempts, run.attempts.len(), 1);
         if let Some(longest) = run.longest {
@@ -153,6 +157,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.steps = self.steps.saturating_add(other.steps);
+        self.over_limit += other.over_limit;
         self.outcomes.add(&other.outcomes);
         for (attempts, runs) in other.by_attempts.iter().enumerate() {
             count_at(&mut self.by_attempts, attempts, *runs);

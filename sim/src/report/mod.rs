@@ -81,6 +81,18 @@ fn percent(part: u64, whole: u64) -> String {
     if tenths == 0 { "<0.1%".into() } else { format!("{}.{}%", tenths / 10, tenths % 10) }
 }
 
+/// How many runs went beyond the hard limit, and what that means.
+fn over(campaign: &Campaign) -> String {
+    let tally = &campaign.tally;
+    let late = tally.broken.get("P2").copied().unwrap_or(0);
+    let meaning = if late == 0 {
+        "none that P2 covers: in doubt, or a contract, clock or process failed"
+    } else {
+        "P2 is broken"
+    };
+    format!("{} ({}); {meaning}", tally.over_limit, percent(tally.over_limit, tally.runs))
+}
+
 /// The downtime of the share of all runs, or that it has no end.
 fn downtime(campaign: &Campaign, share: Share) -> Option<Ns> {
     campaign.tally.longest.at_among(share, campaign.tally.runs)

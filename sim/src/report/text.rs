@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use switchover_core::time::Ns;
 
-use super::{PROMISES, again, again_run, downtime, percent, quoted, short, slack};
+use super::{PROMISES, again, again_run, downtime, over, percent, quoted, short, slack};
 use crate::campaign::kept::{Firsts, Worst};
 use crate::campaign::{Blackouts, Campaign, Share, Verdict};
 
@@ -74,8 +74,12 @@ fn outcomes(out: &mut String, campaign: &Campaign) {
     ];
     let told = counts.map(|(name, count)| format!("{name} {count} ({})", percent(count, tally.runs)));
     let _ = writeln!(out, "outcomes: {}", told.join(", "));
+    if tally.over_limit > 0 {
+        let _ = writeln!(out, "beyond the hard limit: {}", over(campaign));
+    }
     let attempts = tally.by_attempts.iter().enumerate().filter(|(_, runs)| **runs > 0);
-    let attempts: Vec<String> = attempts.map(|(attempts, runs)| format!("{attempts} in {runs}")).collect();
+    let attempts: Vec<String> =
+        attempts.map(|(attempts, runs)| format!("{attempts} in {runs} runs")).collect();
     let _ = writeln!(out, "attempts: {}", attempts.join(", "));
 }
 

@@ -56,7 +56,15 @@ pub fn one(seed: u64, breaks: bool, tally: &mut Tally) {
     let what = if seed % 2 == 0 { Broken::BothRun } else { Broken::LateCommit };
     let violation = Violation { promise: what.promise(), what, at: At::from_ns(1_234_567_890) };
     let violations = if breaks && mixed(seed, 30) % 700 == 0 { vec![violation] } else { Vec::new() };
-    tally.record(&Sample { seed, outcome, longest, attempts: &attempts, violations: &violations, steps: 40 });
+    tally.record(&Sample {
+        seed,
+        outcome,
+        longest,
+        over: longest.is_none_or(|longest| longest > HARD),
+        attempts: &attempts,
+        violations: &violations,
+        steps: 40,
+    });
 }
 
 /// A made-up campaign over `seeds`, part of `of`.

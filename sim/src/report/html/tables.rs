@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use switchover_core::time::Ns;
 
-use super::super::{again_run, downtime, percent, short, slack};
+use super::super::{again_run, downtime, over, percent, short, slack};
 use super::{end, esc, grouped, section};
 use crate::campaign::kept::{Firsts, Worst};
 use crate::campaign::{Blackouts, Campaign, Share, Verdict};
@@ -48,6 +48,13 @@ pub(super) fn percentiles(page: &mut String, campaign: &Campaign) {
         let _ = write!(page, "<td{over}>{}</td>", at.map_or("none".into(), |at| slack(hard, at)));
     }
     page.push_str("</tr>\n</tbody></table></div>\n");
+    if tally.over_limit > 0 {
+        let _ = writeln!(
+            page,
+            "<p class=\"note after\">Runs beyond the hard limit: {}.</p>",
+            esc(&over(campaign))
+        );
+    }
     end(page);
 }
 
