@@ -45,7 +45,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     ) {
         match self.state {
             State::Loading(_) | State::Verifying(_) | State::Settling(_) | State::Ready(_) => {
-                let stuck = self.stuck().or(offender);
+                let stuck = self.stuck(now).or(offender);
                 self.refuse_undecided(now, Refusal::Aborted, stuck, out);
             }
             State::Running(s) => self.say_running(&s, out),
@@ -273,7 +273,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
     pub(super) fn on_link_down(&mut self, now: At, out: &mut Actions<DestinationAction>) {
         self.link_up = false;
         self.warm = false;
-        let stuck = self.stuck();
+        let stuck = self.stuck(now);
         self.refuse_undecided(now, Refusal::LinkLost, stuck, out);
     }
 

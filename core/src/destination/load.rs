@@ -412,7 +412,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
                 Some(_) | None => {}
             },
             State::Verifying(s) if now > s.told.limit_at => {
-                self.refuse(now, s.attempt, Refusal::LimitReached, self.stuck(), out);
+                self.refuse(now, s.attempt, Refusal::LimitReached, self.stuck(now), out);
             }
             State::Settling(s) if now > s.told.limit_at => {
                 let offender = s.pending.first().and_then(|port| on_side(port, Phase::Seal));
@@ -432,19 +432,25 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         }
     }
 
-    /// Who is being waited for, if an attempt ends now.
-    pub(super) fn stuck(&self) -> Option<Blame> {
-        let blame = |port, phase| Some(Blame { side: Side::Destination, port, phase });
+    /// Who is being waited for beyond its contract, if an attempt ends now. What is cut short within it did nothing wrong.
+    pub(super) fn stuck(&self, now: At) -> Option<Blame> {
+        let contracts = &self.config.contracts;
+        let blame = |port, phase| Blame { side: Side::Destination, port, phase };
+        let slow = |mut pending: PortSet, op: Op, waited: Ns| {
+            let port = pending.find(|port| waited > contracts.of(*port, op))?;
+            Some(blame(port, op.phase()))
+        };
         match self.state {
-            State::Verifying(s) => match (s.pending.first(), s.verified) {
-                (Some(port), Some(_)) => blame(port, Phase::Load),
-                (None, _) => blame(Port::Memory, Phase::Seal),
-                // Neither pages nor states are all here: it is not this side that is slow.
-                (Some(_), None) => {
-                    Some(Blame { side: Side::Source, port: Port::Link, phase: Phase::Transfer })
+            State::Verifying(s) => match (s.pending.is_empty(), s.verified) {
+                (false, Some(_)) => slow(s.pending, Op::Load, now.since(s.since)),
+                (true, _) => {
+                    let late = now.since(s.since) > contracts.verify.time;
+                    late.then_some(blame(Port::Memory, Phase::Seal))
                 }
+                // Neither pages nor states are all here: it is not this side that is slow.
+                (false, None) => Some(Blame { side: Side::Source, port: Port::Link, phase: Phase::Transfer }),
             },
-            State::Settling(s) => s.pending.first().and_then(|port| blame(port, Phase::Seal)),
+            State::Settling(s) => slow(s.pending, Op::Settle, now.since(s.since)),
             State::Idle
             | State::Loading(_)
             | State::Ready(_)
