@@ -16,4 +16,5 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shorten;
 pub mod world;

@@ -19,6 +19,8 @@ pub(super) struct Fault {
     will: bool,
     /// In which attempt it began last; 0: it has not.
     began: u32,
+    /// How often it began.
+    times: u8,
     /// It waits for the next operation, or message, that it is about.
     armed: bool,
     /// It was lifted: faults are over.
@@ -53,7 +55,8 @@ impl World {
     /// Whether a trigger may set this fault off now.
     fn may_begin(&self, index: usize, attempt: u32) -> bool {
         let state = &self.faults[index];
-        let again = attempt == 0 && state.began != self.attempt;
+        // For every attempt of one run: a process that is started again begins another run, and faults have an end.
+        let again = attempt == 0 && state.began != self.attempt && state.times < self.plan.rules.attempts;
         state.will && !state.over && (state.began == 0 || again)
     }
 
@@ -122,6 +125,7 @@ impl World {
             return;
         }
         self.faults[index].began = self.attempt.max(1);
+        self.faults[index].times = self.faults[index].times.saturating_add(1);
         let what = self.plan.scenario.faults[index].what.clone();
         if let Some(trace) = &mut self.trace {
             trace.fault(self.now, &what);

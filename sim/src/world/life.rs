@@ -101,7 +101,7 @@ impl World {
         let latency = self.dice.draw(For::Link, &self.plan.scenario.link.control.latency).get();
         let free = self.now.max(self.link.stands_until).max(self.link.cut_until[from]);
         let at = (free + latency).max(self.link.last[from]);
-        self.queue.push(at, Happening::Link { side: other, up: false, life: host.life });
+        self.queue.push(at, Happening::Down { side: other, wire: self.link.wire, life: host.life });
     }
 
     /// A dead process is started again: it finds its journal and its guest.

@@ -19,8 +19,8 @@ pub(super) enum Happening {
     Letter(u32),
     /// The next piece on the bulk connection arrives.
     Piece { wire: u32, stood: u64 },
-    /// A host hears of its link, in that life of its process.
-    Link { side: Side, up: bool, life: u32 },
+    /// A host hears that its link is down, unless it has a newer one, or is another process.
+    Down { side: Side, wire: u32, life: u32 },
     /// A process is started again.
     Restart(Side),
     /// A host's processor is taken away.

@@ -15,6 +15,8 @@ use crate::run::{Outcome, Run, RunsOn};
 
 /// No run is longer: a machine that would need more spins.
 const STEPS_MAX: u32 = 2_000_000;
+/// Nor in true time: ten hours, in nanoseconds.
+const TIME_MAX: u64 = 36_000_000_000_000;
 
 impl World {
     /// Plays until the run is over.
@@ -60,7 +62,7 @@ impl World {
     /// The host that a happening needs to be awake, if any.
     fn needs(&self, what: &Happening) -> Option<Side> {
         match what {
-            Happening::Ends { side, .. } | Happening::Link { side, .. } | Happening::Cancel(side) => {
+            Happening::Ends { side, .. } | Happening::Down { side, .. } | Happening::Cancel(side) => {
                 Some(*side)
             }
             Happening::Handed { .. } | Happening::Begin => Some(Side::Source),
@@ -96,9 +98,10 @@ impl World {
             Happening::Handed { slot, token, stood } => self.handed(slot, token, stood),
             Happening::Letter(place) => self.arrives(place),
             Happening::Piece { wire, stood } => self.piece(wire, stood),
-            Happening::Link { side, up, life } => {
-                if self.hosts[side as usize].life == life && self.hosts[side as usize].linked != up {
-                    self.hear_link(side, up);
+            Happening::Down { side, wire, life } => {
+                let host = &self.hosts[side as usize];
+                if host.life == life && host.linked && wire == self.link.wire {
+                    self.hear_link(side, false);
                 }
             }
             Happening::Restart(side) => self.restart(side),
@@ -236,18 +239,15 @@ impl World {
 
     /// Whether nothing that matters can happen any more, or it has been calm for long enough.
     fn is_over(&self) -> bool {
-        if self.steps >= STEPS_MAX {
+        if self.steps >= STEPS_MAX || self.now > TIME_MAX {
             return true;
         }
         let standing = self.source.standing();
         let done = matches!(standing, Standing::Rests | Standing::Moved | Standing::Held);
         let at_rest = |host: &super::host::Host| !host.alive || host.deadline.is_none() && !host.has_jobs();
         let quiet = self.letters.len() == 0 && self.restarts == 0;
-        if self.attempt > 0 && quiet && at_rest(&self.hosts[1]) {
-            let source = !self.hosts[0].alive || done && at_rest(&self.hosts[0]);
-            if source {
-                return true;
-            }
+        if self.attempt > 0 && quiet && at_rest(&self.hosts[0]) && at_rest(&self.hosts[1]) {
+            return true;
         }
         if !matches!(standing, Standing::Stopped | Standing::InDoubt) && self.hosts[0].alive && !done {
             return false;

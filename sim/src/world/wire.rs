@@ -7,6 +7,7 @@ use switchover_core::units::Bytes;
 
 use super::World;
 use super::dice::For;
+use super::host::{CONNECT, What};
 use super::letters::{Letter, Sent};
 use super::link::Load;
 use super::queue::Happening;
@@ -173,6 +174,11 @@ impl World {
         if cut || !self.hosts[1].alive {
             return self.hear_link(Side::Source, false);
         }
+        let asleep = self.hosts[1].stands_until.saturating_sub(self.now);
+        if asleep > 0 {
+            // Nobody answers yet.
+            return self.start(Side::Source, CONNECT, What::Connect, Ns::new(asleep), None);
+        }
         self.link.renew(self.now);
         if self.hosts[1].linked {
             // The source's old connection, half open: the new one takes its place.
@@ -212,7 +218,7 @@ impl World {
         for side in [Side::Source, Side::Destination] {
             let host = &self.hosts[side as usize];
             if host.linked {
-                self.queue.push(self.now, Happening::Link { side, up: false, life: host.life });
+                self.queue.push(self.now, Happening::Down { side, wire: self.link.wire, life: host.life });
             }
         }
     }
