@@ -13,6 +13,7 @@ use super::sample::{Attempt, Breach, Sample, Who};
 use super::tally::Tally;
 use crate::run::{self, ATTEMPTS_KEPT, Run};
 use crate::scenario::Scenario;
+use crate::shorten::shorten;
 use crate::world::World;
 
 /// What plays a seed of `scenario` into a tally. It keeps one world and plays it again and again.
@@ -100,9 +101,17 @@ pub fn recorded(scenario: &Scenario, seed: u64) -> Recorded {
     Recorded { seed, record: played(scenario, seed, false).record }
 }
 
-/// What is left of a scenario when all is taken away that it does not need to break its promise in that seed.
+/// What is left of a scenario when all is taken away that it does not need to break its promise in that seed, and who said
+/// what to whom there. A smaller world draws otherwise, so that another seed may be the one that fails in it: the text of
+/// the scenario begins with the command that shows it.
 #[must_use]
 pub fn shortened(scenario: &Scenario, seed: u64) -> Shortened {
-    let (_, trace) = World::new(scenario).run_traced(seed);
-    Shortened { seed, scenario: scenario.to_toml(), diagram: trace.diagram() }
+    let (left, left_seed) = match shorten(scenario, seed) {
+        Some(short) => (short.scenario, short.run.seed),
+        // It breaks nothing when it is played alone, which would be worth a look by itself.
+        None => (scenario.clone(), seed),
+    };
+    let (_, trace) = World::new(&left).run_traced(left_seed);
+    let text = format!("# switchover-sim run THIS-FILE --seed {left_seed} --trace\n{}", left.to_toml());
+    Shortened { seed, scenario: text, diagram: trace.diagram() }
 }
