@@ -20,10 +20,6 @@ pub const HELPER_PRIORITY: u8 = 40;
 /// out. Below the helpers' too: where both hosts are one, memory that arrives while states are loaded is the longer way.
 pub const VCPU_PRIORITY: u8 = 30;
 
-/// The slices in which memory is moved beside a guest that runs: no more than its share, but on a busy host not after
-/// everybody else's turn each time that a socket has moved.
-const MOVER_SLICE: Duration = Duration::from_micros(500);
-
 /// What to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
@@ -150,10 +146,7 @@ impl Movers {
 
 /// Refused where the loop's thread was refused as well, which the record states once.
 fn set_class(thread: i32, ordinary: bool) {
-    let _ = match ordinary {
-        true => sched::set_prompt(thread, MOVER_SLICE),
-        false => sched::set_realtime(thread, Some(HELPER_PRIORITY)),
-    };
+    let _ = sched::set_realtime(thread, (!ordinary).then_some(HELPER_PRIORITY));
 }
 
 /// How long a real-time thread may run without sleeping before the kernel takes the processor from it, per second;

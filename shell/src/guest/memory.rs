@@ -117,8 +117,7 @@ impl GuestMemory {
     /// # Errors
     /// Pages outside, or the kernel's refusal.
     pub fn populate_run(&self, run: PageRun, threads: usize) -> Result<(), MemoryError> {
-        // Each step holds the lock of the address space: whoever maps or locks memory meanwhile waits for no more than one.
-        const STEP: usize = 4 << 20;
+        const STEP: usize = 64 << 20;
         let (start, len) = self.range(run.first, run.pages)?;
         let next = std::sync::atomic::AtomicUsize::new(0);
         let work = || {
