@@ -376,6 +376,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         out: &mut Actions<SourceAction>,
     ) {
         let offender = offender.or_else(|| match reason {
+            // An operator's wish is nobody's fault.
+            Reason::Refused(Refusal::Cancelled | Refusal::Aborted) => None,
             Reason::Refused(_) => Some(own(Port::Link, Phase::Go)),
             _ => None,
         });
