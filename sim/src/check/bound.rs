@@ -65,7 +65,11 @@ impl Checker {
     pub(super) fn light(&mut self, on_source: bool, now: At) {
         let Some(dark) = self.dark.take() else { return };
         let took = now.since(dark.since);
-        self.run.blackout = self.run.blackout.plus(took);
+        self.run.total = self.run.total.plus(took);
+        if !dark.excuses.has(Excuse::SourceDied) {
+            // A restarted source does not know when its guest was stopped, and counts from where it found it.
+            self.run.blackout = self.run.blackout.plus(took);
+        }
         self.run.longest = self.run.longest.or_longer(took);
         self.run.last = took;
         let what = match (on_source, dark.go) {

@@ -101,8 +101,10 @@ struct RunSoFar {
     /// The latest attempt that was announced, by its counter.
     latest: u32,
     attempts: u8,
-    /// Blackouts that are over, of this run.
+    /// Blackouts that are over, of this run of the source's process.
     blackout: Ns,
+    /// All that are over.
+    total: Ns,
     /// When the source's guest ran again last.
     ran_again: Option<At>,
     /// The longest blackout ever, and the latest one.
@@ -202,10 +204,10 @@ impl Checker {
         if self.dark.is_some() { self.dark_for(now) } else { self.run.last }
     }
 
-    /// The sum of this run's blackouts, one that still lasts counted until `now`.
+    /// The sum of all blackouts, one that still lasts counted until `now`.
     #[must_use]
     pub fn blackout(&self, now: At) -> Ns {
-        self.run.blackout.plus(self.dark_for(now))
+        self.run.total.plus(self.dark_for(now))
     }
 
     /// Moves every stored instant by `shift` nanoseconds.

@@ -29,7 +29,9 @@ impl World {
             DestinationAction::Write(record) => {
                 self.write(Side::Destination, record);
             }
-            DestinationAction::Expect { warm, .. } => {
+            DestinationAction::Expect { attempt, warm } => {
+                self.hosts[1].expected = attempt.counter;
+                self.hosts[1].slices = [Slices::default(); PORTS];
                 if !warm {
                     self.guest.forget();
                 }
@@ -121,7 +123,11 @@ impl World {
             Load::Pages { pages, .. } => {
                 self.guest.arrive(&pages, damaged);
             }
-            Load::Slice { slot, generation } => self.slice_arrives(slot, generation, damaged),
+            Load::Slice { slot, generation, attempt } => {
+                if attempt == self.hosts[1].expected {
+                    self.slice_arrives(slot, generation, damaged);
+                }
+            }
         }
         if self.hosts[1].alive {
             self.arrived_so_far();
@@ -130,14 +136,8 @@ impl World {
 
     fn slice_arrives(&mut self, slot: u8, generation: u16, damaged: bool) {
         let host = &mut self.hosts[1];
-        if generation <= host.discarded {
-            return;
-        }
         let slices = &mut host.slices[usize::from(slot)];
-        if generation != slices.generation {
-            // Of a newer stop: the older one's states are nobody's.
-            *slices = Slices { generation, waits: slices.waits, began: slices.began, ..Slices::default() };
-        }
+        slices.generation = generation;
         slices.arrived += 1;
         slices.damaged |= damaged;
         slices.last = host.clock.at(self.now);
@@ -215,7 +215,7 @@ impl World {
     fn loaded(&mut self, port: Port) -> Outcome {
         let slot = usize::from(slot_of(port));
         self.hosts[1].slices[slot].done += 1;
-        self.look_at_slices(Side::Destination, slot);
+        self.slice_done(Side::Destination, slot);
         let slices = self.hosts[1].slices[slot];
         if slices.done < self.plan.slices(port).0 {
             return Outcome::More;
@@ -242,7 +242,7 @@ impl World {
 
     /// States that have arrived, or still will, are of no attempt any more.
     fn discard(&mut self) {
-        self.hosts[1].discarded = self.checker.generation();
+        self.hosts[1].expected = 0;
         self.hosts[1].slices = [Slices::default(); PORTS];
     }
 

@@ -278,9 +278,6 @@ impl World {
                 _ => {}
             }
         }
-        if stuck || fails {
-            self.broke(side, job);
-        }
         (time, fails, stuck)
     }
 }

@@ -97,8 +97,8 @@ pub(super) struct Host {
     pub journal: Journal,
     pub jobs: [Option<Job>; SLOTS],
     pub slices: [Slices; PORTS],
-    /// States of this stop, and of older ones, are discarded: what still arrives of them is nobody's.
-    pub discarded: u16,
+    /// States of this attempt are taken in; what arrives of another is nobody's.
+    pub expected: u32,
     pub token: u32,
 }
 
@@ -115,7 +115,7 @@ impl Host {
             journal: Journal::new(identity),
             jobs: [None; SLOTS],
             slices: [Slices::default(); PORTS],
-            discarded: 0,
+            expected: 0,
             token: 0,
         }
     }

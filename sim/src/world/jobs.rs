@@ -219,12 +219,17 @@ impl World {
 
     /// A save that is under way, or a load since its last slice arrived.
     pub(super) fn look_at_slices(&mut self, side: Side, slot: usize) {
+        let busy = self.hosts[side as usize].jobs[slot]
+            .is_some_and(|job| matches!(job.what, What::Port(_, Op::Save | Op::Load)));
+        if busy {
+            self.slice_done(side, slot);
+        }
+    }
+
+    /// A slice has just been saved or loaded, or is being: is the whole within its contract so far?
+    pub(super) fn slice_done(&mut self, side: Side, slot: usize) {
         let (host, port) = (&self.hosts[side as usize], port_of(slot));
         let slices = host.slices[slot];
-        let busy = host.jobs[slot].is_some_and(|job| matches!(job.what, What::Port(_, Op::Save | Op::Load)));
-        if !busy && slices.done < self.plan.slices(port).0 {
-            return;
-        }
         let op = if side == Side::Source { Op::Save } else { Op::Load };
         let since = if op == Op::Save { slices.began } else { slices.began.or_later(slices.last) };
         let passed = host.clock.at(self.now).since(since);

@@ -12,14 +12,9 @@ use super::guest::Pages;
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Load {
     /// `fresh`: everything is sent again, and the digest begins anew with it.
-    Pages {
-        pages: Pages,
-        fresh: bool,
-    },
-    Slice {
-        slot: u8,
-        generation: u16,
-    },
+    Pages { pages: Pages, fresh: bool },
+    /// Of that attempt, and of the state at that stop of the source's.
+    Slice { slot: u8, generation: u16, attempt: u32 },
 }
 
 /// One piece under way.
@@ -128,7 +123,7 @@ fn hashed(mut digest: Digest, piece: &Piece, damaged: bool) -> Digest {
             }
             (Hashed::Pages(0), 0)
         }
-        Load::Slice { slot, generation } => (Hashed::Device(slot), generation),
+        Load::Slice { slot, generation, .. } => (Hashed::Device(slot), generation),
     };
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&piece.chunks.to_le_bytes());

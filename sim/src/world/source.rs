@@ -246,9 +246,10 @@ impl World {
         let (many, bytes) = self.plan.slices(port);
         let generation = self.checker.generation();
         self.hosts[0].slices[usize::from(slot)].done += 1;
-        self.look_at_slices(Side::Source, usize::from(slot));
+        self.slice_done(Side::Source, usize::from(slot));
         self.link.take(self.now, Bytes::new(bytes.get().max(1)), self.plan.scenario.link.bulk.bandwidth);
-        self.hand_over(Load::Slice { slot, generation }, bytes);
+        let attempt = self.source.attempt().map_or(0, |id| id.counter);
+        self.hand_over(Load::Slice { slot, generation, attempt }, bytes);
         if self.hosts[0].slices[usize::from(slot)].done >= many { Outcome::Done } else { Outcome::More }
     }
 
