@@ -26,8 +26,8 @@ pub fn one(seed: u64, breaks: bool, tally: &mut Tally) {
     let memory = Who { side: Side::Source, port: Port::Memory, phase: Phase::Transfer };
     let aborted = |purpose: u64| Attempt {
         outcome: Outcome::Aborted,
-        reason: Some(if mixed(seed, purpose) % 3 == 0 { "too_late" } else { "doomed" }),
-        offender: Some(if mixed(seed, purpose + 9) % 4 == 0 { memory } else { device }),
+        reason: Some(if mixed(seed, purpose).is_multiple_of(3) { "too_late" } else { "doomed" }),
+        offender: Some(if mixed(seed, purpose + 9).is_multiple_of(4) { memory } else { device }),
         blackout: Some(Ns::new(120_000_000 + (fraction(purpose) * 188e6) as u64)),
     };
     let committed = Attempt {
@@ -42,20 +42,20 @@ pub fn one(seed: u64, breaks: bool, tally: &mut Tally) {
         Attempt { outcome: Outcome::InDoubt, reason: Some("no_answer"), offender: None, blackout: None };
     let mut attempts = Vec::new();
     for purpose in [2, 3, 4] {
-        if mixed(seed, purpose + 20) % 20 != 0 {
+        if !mixed(seed, purpose + 20).is_multiple_of(20) {
             break;
         }
         attempts.push(aborted(purpose));
     }
     if attempts.len() < 3 {
-        attempts.push(if mixed(seed, 7) % 3000 == 0 { doubt } else { committed });
+        attempts.push(if mixed(seed, 7).is_multiple_of(3000) { doubt } else { committed });
     }
     let outcome = attempts.last().map_or(Outcome::Aborted, |last| last.outcome);
     let known: Option<Vec<Ns>> = attempts.iter().map(|attempt| attempt.blackout).collect();
     let longest = known.map(|all| all.into_iter().fold(Ns::ZERO, Ns::or_longer));
-    let what = if seed % 2 == 0 { Broken::BothRun } else { Broken::LateCommit };
+    let what = if seed.is_multiple_of(2) { Broken::BothRun } else { Broken::LateCommit };
     let violation = Violation { promise: what.promise(), what, at: At::from_ns(1_234_567_890) };
-    let violations = if breaks && mixed(seed, 30) % 700 == 0 { vec![violation] } else { Vec::new() };
+    let violations = if breaks && mixed(seed, 30).is_multiple_of(700) { vec![violation] } else { Vec::new() };
     tally.record(&Sample {
         seed,
         outcome,
