@@ -28,6 +28,10 @@ impl Checker {
 
     /// A device broke its rollback's contract, or failed in it: the guest may go on without.
     pub fn device_lost(&mut self, port: Port, now: At) {
+        if self.rules.hold_on_lost_device {
+            // It is waited for, and so is the guest.
+            return;
+        }
         self.source.lost = self.source.lost.with(PortSet::one(port));
         self.source.asked = self.source.asked.without(PortSet::one(port));
         self.whole_again(now);

@@ -48,6 +48,7 @@ impl World {
                 self.arrived_so_far();
             }
             DestinationAction::Discard => {
+                self.look_at_all();
                 let host = &mut self.hosts[1];
                 (host.jobs[usize::from(DRAIN)], host.jobs[usize::from(SEAL)]) = (None, None);
                 self.discard();
