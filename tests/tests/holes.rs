@@ -1,9 +1,9 @@
 //! Holes that a review of the rules found, each played as its shortest scenario (B15 and later in `docs/PROTOCOL.md`).
 
-use switchover_core::action::Note;
+use switchover_core::action::{DestinationAction, Note};
 use switchover_core::contract::Term;
 use switchover_core::event::{DestinationEvent, Owner, SourceEvent};
-use switchover_core::id::{AttemptId, JournalId};
+use switchover_core::id::{AttemptId, Incarnation, JournalId};
 use switchover_core::journal::RecordKind;
 use switchover_core::outcome::{Ending, Reason};
 use switchover_core::port::{Op, Phase, Port, Side};
@@ -211,4 +211,29 @@ fn a_slow_destination_journal_does_not_eat_the_lease_of_an_arbiter() {
     assert!(pair.blackout() <= pair.hard_limit(), "{:?}", pair.blackout());
     let attempts = pair.notes.iter().filter(|note| matches!(note, Note::Began(_))).count();
     assert_eq!(attempts, 1, "{}", pair.tail());
+}
+
+/// B24 [SW-4] [SW-30] [SW-58]: after `Go`, only the word of the incarnation that it was sent to rolls back.
+#[test]
+fn the_word_of_another_incarnation_does_not_roll_back() {
+    let refused = ToSource::Refused { reason: Refusal::Silent, offender: None };
+    let own = Envelope { attempt: attempt(1), peer: DESTINATION, incarnation: FIRST };
+    let other = Envelope { incarnation: Incarnation(9), ..own };
+    for state in [LoneSource::go_sent, LoneSource::in_doubt, LoneSource::fencing] {
+        let mut s = state(LoneSource::idle(Shape::PLAIN));
+        let before = s.state();
+        s.step(SourceEvent::Message(other, refused));
+        assert_eq!(s.state(), before);
+        s.step(SourceEvent::Message(own, refused));
+        assert_eq!(s.state(), "RollingBack");
+    }
+
+    // A destination without a record says so of the incarnation that was asked for.
+    let mut d = LoneDestination::idle(Shape::PLAIN);
+    d.step(DestinationEvent::Message(other, ToDestination::Query));
+    let said = |action: &DestinationAction| match action {
+        DestinationAction::Send(from, ToSource::Refused { .. }) => Some(*from),
+        _ => None,
+    };
+    assert_eq!(d.last.actions.iter().find_map(said), Some(other));
 }

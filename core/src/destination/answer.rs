@@ -126,16 +126,18 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         match message {
             ToDestination::Fin | ToDestination::Hello(_) => {}
             // No record of it, in this journal: it never ran here, and from now on never will (H8, H9).
+            // The answer names what was asked about, with its incarnation: only so does it count after `Go` (B24).
             ToDestination::Go | ToDestination::Query | ToDestination::Abort { .. } => {
                 let _known = self.raise_floor(envelope.attempt);
-                self.say_no_record(envelope, out);
+                self.say_no_record(envelope, envelope, out);
             }
             ToDestination::Ping(_)
             | ToDestination::RoundEnd { .. }
             | ToDestination::Stopping { .. }
             | ToDestination::Sealed(_) => {
                 if self.floor(envelope.attempt) >= envelope.attempt.counter {
-                    self.say_no_record(envelope, out);
+                    let own = Envelope { incarnation: self.incarnation, ..envelope };
+                    self.say_no_record(envelope, own, out);
                 }
             }
         }
@@ -176,18 +178,17 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
         }
     }
 
-    /// There is no record of it here, and none will be made.
+    /// There is no record of it here, and none will be made: said in the envelope `from`.
     // [SW-58]
-    fn say_no_record(&self, envelope: Envelope, out: &mut Actions<DestinationAction>) {
-        let own = Envelope { peer: self.identity, incarnation: self.incarnation, ..envelope };
-        let reason = if envelope.incarnation == self.incarnation {
+    fn say_no_record(&self, asked: Envelope, from: Envelope, out: &mut Actions<DestinationAction>) {
+        let reason = if asked.incarnation == self.incarnation {
             Refusal::NoRecord
         } else {
             // Undecided when that one ended: a decision would be on record.
             Refusal::Incarnation
         };
         let refused = ToSource::Refused { reason, offender: None };
-        push(out, DestinationAction::Send(own, refused));
+        push(out, DestinationAction::Send(from, refused));
     }
 
     pub(super) fn say_refused(&self, s: &Refusing, out: &mut Actions<DestinationAction>) {

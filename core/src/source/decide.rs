@@ -233,6 +233,10 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         }
         let deaf = self.config.arbiter.is_some() && self.config.wrong(Mutant::RefusedIgnored);
         if let Some(doubt) = self.answered(envelope).filter(|_| !deaf) {
+            // The word of an incarnation that `Go` was not meant for says nothing of the one that it was (B24).
+            if doubt.blackout.attempt.envelope() != envelope {
+                return;
+            }
             // Whoever owns the token: a destination that refuses never runs it (H18).
             return self.roll_back_decided(now, doubt, Reason::Refused(refusal), offender, out);
         }
@@ -251,7 +255,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             }
             State::Parting(s) => self.part(now, s, offender, out),
             // The fence is not needed any more, and its record may take for ever.
-            State::Fencing(s) if s.held.is_none() && s.doubt.blackout.attempt.peer == envelope.peer => {
+            State::Fencing(s) if s.held.is_none() && s.doubt.blackout.attempt.envelope() == envelope => {
                 self.roll_back_decided(now, s.doubt, Reason::Refused(refusal), offender, out);
             }
             State::Idle { .. }
