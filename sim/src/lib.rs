@@ -12,6 +12,7 @@ pub mod check;
 pub mod cli;
 pub mod command;
 pub mod exit_code;
+pub mod explore;
 pub mod replay;
 pub mod report;
 pub mod run;
