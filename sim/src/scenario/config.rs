@@ -28,7 +28,12 @@ impl Scenario {
             layout: self.layout(),
             arbiter: self.arbiter.as_ref().map(|_| ARBITER),
             hold_on_lost_device: self.hold_on_lost_device,
+            #[cfg(not(feature = "mutants"))]
             contracts: self.source_contracts.clone(),
+            #[cfg(feature = "mutants")]
+            contracts: self.told_contracts(),
+            #[cfg(feature = "mutants")]
+            mutant: self.mutant,
         }
     }
 
@@ -42,6 +47,22 @@ impl Scenario {
             arbiter: self.arbiter.as_ref().map(|_| ARBITER),
             instance,
             contracts: self.destination_contracts.clone(),
+            #[cfg(feature = "mutants")]
+            mutant: self.mutant,
         }
+    }
+}
+
+#[cfg(feature = "mutants")]
+impl Scenario {
+    /// What the machine is told of the source's ports, perhaps by a host that measured wrong.
+    fn told_contracts(&self) -> switchover_core::contract::SourceContracts<VCPU_PORTS, DEVICES> {
+        let mut contracts = self.source_contracts.clone();
+        if self.mutant == Some(switchover_core::mutant::Mutant::ContractTooLow) {
+            for terms in contracts.vcpus.iter_mut().chain(&mut contracts.devices) {
+                terms.rollback.time = terms.rollback.time.part(4);
+            }
+        }
+        contracts
     }
 }

@@ -64,6 +64,9 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// After the last fault the world is calm for so long; by then it must have settled.
     pub calm: Ns,
+    /// The rule that a machine or a host leaves out; for the tests of the checkers.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<switchover_core::mutant::Mutant>,
 }
 
 /// One host.

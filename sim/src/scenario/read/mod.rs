@@ -141,6 +141,8 @@ fn scenario(name: &str, tree: &Node) -> Read<Scenario> {
         hold_on_lost_device: top.flag("hold_on_lost_device")?,
         faults,
         calm: top.time_or("calm", CALM)?,
+        #[cfg(feature = "mutants")]
+        mutant: None,
     };
     check::relations(tree, &scenario)?;
     Ok(scenario)
