@@ -202,11 +202,9 @@ mutants! {
     ScheduleWithoutClaim: Machine "H16",
     /// A lost claim counts as knowledge: the copy is let go (SW-34).
     LostClaimReleases: Machine "H17",
-    /// With an arbiter, `Refused` does not count (SW-30).
-    RefusedIgnored: Machine "H18",
-    /// A refusal does not yield its claim (SW-56).
+    /// With an arbiter, `Refused` does not count, and a refusal does not yield its claim (SW-30, SW-56).
     RefusalKeepsClaim: Machine "H18",
-    /// Nor does a restart (SW-56).
+    /// With an arbiter, `Refused` does not count, and a restart does not yield what may have been claimed (SW-60).
     RestartKeepsClaim: Machine "H18",
     /// Arbiters are not compared (SW-8).
     ArbiterNotCompared: Machine "H19",
@@ -228,10 +226,6 @@ mutants! {
     DuplicateHelloRefused: Machine "B2",
     /// An attempt that was turned away is not remembered (SW-6).
     BusyNotRemembered: Machine "B3",
-    /// A claim that was lost is never made again (SW-34).
-    LostClaimNotMadeAgain: Machine "B4",
-    /// `need` leaves out the claim (SW-63).
-    NeedWithoutClaim: Machine "B5",
     /// One failed vCPU port speaks for all (SW-53).
     OneFailedPortRefuses: Machine "B6",
     /// `Running` read during a fence commits (SW-36).

@@ -216,8 +216,7 @@ impl<const V: usize, const D: usize, const N: usize> Destination<V, D, N> {
 
     /// C + J + Res: one value, for the fit test and for `decide_by` alike (\[SW-63\]).
     fn need(&self) -> Ns {
-        let arbiter = self.config.arbiter.is_some() && !self.config.wrong(Mutant::NeedWithoutClaim);
-        let need = self.config.contracts.need(arbiter);
+        let need = self.config.contracts.need(self.config.arbiter.is_some());
         let journal = self.config.contracts.journal.time;
         if self.config.wrong(Mutant::NeedWithoutJournal) { need.minus(journal) } else { need }
     }

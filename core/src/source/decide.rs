@@ -231,7 +231,8 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
         if refusal == Refusal::Digest {
             self.warm = false;
         }
-        let deaf = self.config.arbiter.is_some() && self.config.wrong(Mutant::RefusedIgnored);
+        let deaf = self.config.arbiter.is_some()
+            && (self.config.wrong(Mutant::RefusalKeepsClaim) || self.config.wrong(Mutant::RestartKeepsClaim));
         if let Some(doubt) = self.answered(envelope).filter(|_| !deaf) {
             // The word of an incarnation that `Go` was not meant for says nothing of the one that it was (B24).
             if doubt.blackout.attempt.envelope() != envelope {
@@ -317,7 +318,7 @@ impl<const V: usize, const D: usize, const N: usize> Source<V, D, N> {
             }
             // A lost claim is not knowledge, and a failed one is none either (H17).
             Some(Owner::Destination) | None => {
-                s.claiming = owner.is_some() && self.config.wrong(Mutant::LostClaimNotMadeAgain);
+                s.claiming = false;
                 self.state = State::InDoubt(s);
             }
         }

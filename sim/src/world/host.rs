@@ -92,6 +92,8 @@ pub(super) struct Host {
     pub due: Option<u64>,
     /// Nothing of the host runs before.
     pub stands_until: u64,
+    /// When it began to wait for its latest input.
+    pub waits_since: u64,
     /// The process believes that its link is up.
     pub linked: bool,
     pub journal: Journal,
@@ -111,6 +113,7 @@ impl Host {
             deadline: None,
             due: None,
             stands_until: 0,
+            waits_since: 0,
             linked: false,
             journal: Journal::new(identity),
             jobs: [None; SLOTS],

@@ -33,6 +33,9 @@ impl World {
         if !stuck {
             let at = host.clock.after(self.now, time);
             self.queue.push(at, Happening::Ends { side, slot, token });
+            if matches!(what, What::Port(Port::Device(_), _)) {
+                self.wait_for(side, at);
+            }
         }
     }
 

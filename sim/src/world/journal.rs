@@ -16,6 +16,8 @@ pub(super) struct Journal {
     source: SourceJournal,
     running: Option<(AttemptId, GuestInstance)>,
     claiming: Option<AttemptId>,
+    /// What it amounted to before the latest record.
+    before: (SourceJournal, Option<(AttemptId, GuestInstance)>, Option<AttemptId>),
 }
 
 impl Journal {
@@ -26,6 +28,7 @@ impl Journal {
             source: SourceJournal { identity, ..SourceJournal::default() },
             running: None,
             claiming: None,
+            before: (SourceJournal { identity, ..SourceJournal::default() }, None, None),
         }
     }
 
@@ -46,6 +49,7 @@ impl Journal {
 
     /// A record is durable.
     pub(super) fn take(&mut self, record: &Record) {
+        self.before = (self.source, self.running, self.claiming);
         let attempt = record.attempt;
         let latest = self.source.open == Some(attempt);
         let runs = self.running.is_some_and(|(running, _)| running == attempt);
@@ -74,6 +78,11 @@ impl Journal {
                 }
             }
         }
+    }
+
+    /// The latest record was not durable after all.
+    pub(super) fn lose_latest(&mut self) {
+        (self.source, self.running, self.claiming) = self.before;
     }
 
     /// For a source that starts.

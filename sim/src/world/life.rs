@@ -2,7 +2,7 @@
 
 use switchover_core::destination::Destination;
 use switchover_core::id::Incarnation;
-use switchover_core::journal::{DestinationGuest, SourceGuest};
+use switchover_core::journal::{DestinationGuest, DestinationJournal, SourceGuest};
 use switchover_core::port::{Port, Side};
 use switchover_core::source::Source;
 use switchover_core::time::Ns;
@@ -10,6 +10,7 @@ use switchover_core::time::Ns;
 use super::World;
 use super::dice::For;
 use super::host::{JOURNAL, What};
+use super::mutants::Wrong;
 use super::plan::{DESTINATION, FIRST, GUEST, SOURCE};
 use super::queue::Happening;
 use crate::check::Excuse;
@@ -23,6 +24,9 @@ impl World {
         self.say(side, "its process dies");
         self.checker.overran(side, Port::Peer);
         self.half_done(side, torn);
+        if self.wrong(Wrong::WrittenBeforeDurable) {
+            self.hosts[side as usize].journal.lose_latest();
+        }
         let host = &mut self.hosts[side as usize];
         (host.alive, host.deadline, host.due, host.linked) = (false, None, None, false);
         host.life += 1;
@@ -147,6 +151,9 @@ impl World {
             (true, false) => DestinationGuest::Paused(GUEST),
         };
         let mut journal = self.hosts[1].journal.for_destination();
+        if self.wrong(Wrong::JournalLostSilently) {
+            journal = DestinationJournal::default();
+        }
         journal.identity = DESTINATION;
         let now = self.hosts[1].clock.at(self.now);
         let incarnation = Incarnation(FIRST.0 + self.incarnation);

@@ -26,6 +26,7 @@ mod journal;
 mod letters;
 mod life;
 mod link;
+mod mutants;
 mod plan;
 mod queue;
 mod source;

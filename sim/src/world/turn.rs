@@ -9,6 +9,7 @@ use switchover_core::time::At;
 use super::World;
 use super::host::What;
 use super::jobs::concern;
+use super::mutants::Wrong;
 use super::queue::Happening;
 use crate::check::{Excuse, Knows};
 use crate::run::{Outcome, Run, RunsOn};
@@ -155,7 +156,8 @@ impl World {
         if !self.hosts[0].alive {
             return;
         }
-        let now = self.hosts[0].clock.at(self.now);
+        let stamp = self.stamp(Side::Source, event == SourceEvent::Deadline);
+        let now = self.hosts[0].clock.at(stamp);
         self.timer_late(Side::Source, now);
         let step = self.source.step(now, event);
         self.steps += 1;
@@ -175,7 +177,8 @@ impl World {
         if !self.hosts[1].alive {
             return;
         }
-        let now = self.hosts[1].clock.at(self.now);
+        let stamp = self.stamp(Side::Destination, event == DestinationEvent::Deadline);
+        let now = self.hosts[1].clock.at(stamp);
         self.timer_late(Side::Destination, now);
         let step = self.destination.step(now, event);
         self.steps += 1;
@@ -188,7 +191,7 @@ impl World {
     /// A deadline that was due for longer than the timer may be late.
     fn timer_late(&mut self, side: Side, now: At) {
         let Some(deadline) = self.hosts[side as usize].deadline else { return };
-        if now.since(deadline) > self.plan.timer(side) {
+        if now.since(deadline) > self.plan.timer(side) && !self.wrong(Wrong::DeadlineWaitsForDevice) {
             self.checker.excuse(match side {
                 Side::Source => Excuse::SourceTimer,
                 Side::Destination => Excuse::DestinationTimer,
