@@ -2,10 +2,10 @@
 //!
 //! Only in builds for the tests of the checker; every other world asks [`World::wrong`] a question whose answer is `false`.
 
-#[cfg(doc)]
-use switchover_core::mutant::Place;
 #[cfg(feature = "mutants")]
 use switchover_core::mutant::Mutant;
+#[cfg(doc)]
+use switchover_core::mutant::Place;
 use switchover_core::port::Side;
 
 use super::World;

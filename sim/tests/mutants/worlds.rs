@@ -32,6 +32,7 @@ faults = [
     { kind = "stall", side = "source", port = "device1", phase = "rollback", time = "forever", chance = "10%" },
     { kind = "cancel", side = "source", since_stop = { uniform = ["0", "100ms"] }, chance = "10%" },
     { kind = "drop", message = "ready", once = true, chance = "10%" },
+    { kind = "cancel", side = "source", after_message = "go", chance = "5%" },
     { kind = "corrupt", chance = "10%" },
 ]
 
@@ -48,8 +49,8 @@ const EDGE: &str = r#"
 version = 1
 about = "Everything takes all that it may, and the destination verifies until Go just may be sent."
 faults = [
-    { kind = "drop", message = "go", chance = "50%" },
-    { kind = "stall", side = "source", port = "journal", phase = "seal", time = "forever", chance = "10%" },
+    { kind = "drop", message = "go", chance = "70%" },
+    { kind = "drop", message = "refused", chance = "30%" },
 ]
 
 [limits]
@@ -81,11 +82,11 @@ reconnect = "1ms"
 
 [link.control]
 bandwidth = "100Gb/s"
-latency = { recorded = ["1ms", "2ms"] }
+latency = "50us"
 
 [link.bulk]
 bandwidth = "100Gb/s"
-latency = "1ms"
+latency = "50us"
 
 [guest]
 memory = "64MiB"
@@ -114,6 +115,30 @@ resume = "1ms"
 rollback = "2ms"
 "#;
 
+/// The last pages get stuck once, and the attempt is made again over the same connection.
+const SLOW_PAGES: &str = r#"
+version = 1
+base = "standard"
+about = "The last pages of the first attempt are stuck."
+faults = [{ kind = "stall", side = "source", port = "memory", phase = "transfer", time = "2s" }]
+"#;
+
+/// The destination's record of its decision takes far longer than it may.
+const SLOW_RECORD: &str = r#"
+version = 1
+base = "standard"
+about = "The destination's record takes a second."
+faults = [
+    { kind = "stall", side = "destination", port = "journal", phase = "go", time = "1s" },
+    EXTRA
+]
+
+[guest]
+outlives_agent = true
+"#;
+const SLOW_RECORD_DIES: &str =
+    r#"{ kind = "kill", side = "destination", restart = "20ms", torn = true, after_message = "refused" }"#;
+
 const ARBITER: &str = r#"
 [arbiter]
 from_source = "4ms"
@@ -136,19 +161,60 @@ pub fn world(name: &str) -> Scenario {
         "chaos-arbiter" => parse(name, &[CHAOS, ARBITER].concat()),
         "chaos-datagrams" => {
             let mut world = parse(name, CHAOS);
-            world.link.datagrams = parse("datagrams", "version = 1\nbase = \"datagrams\"\nabout = \"x\"").link.datagrams;
+            world.link.datagrams =
+                parse("datagrams", "version = 1\nbase = \"datagrams\"\nabout = \"x\"").link.datagrams;
             world
         }
-        "edge" => aimed(parse(name, EDGE)),
-        "edge-arbiter" => aimed(parse(name, &[EDGE, ARBITER].concat())),
+        "edge" => parse(name, EDGE),
+        "edge-arbiter" => parse(name, &[EDGE, ARBITER].concat()),
+        "edge-far" => {
+            let mut world = parse(name, EDGE);
+            for host in [&mut world.source, &mut world.destination] {
+                host.timer = Dist::Constant(Ns::from_micros(10));
+            }
+            world.source_contracts.timer.time = Ns::from_micros(10);
+            world.destination_contracts.timer.time = Ns::from_micros(10);
+            for channel in [&mut world.link.control, &mut world.link.bulk] {
+                channel.latency = Dist::Constant(Ns::from_millis(3));
+            }
+            world.source_contracts.link.delay.time = Ns::from_millis(6);
+            quick(&mut world, Ns::from_micros(200));
+            world
+        }
+        "edge-answer" => {
+            // Little to do after `Go`, so that it is the refusal that has to be waited for; and a source that is never late.
+            let short = Ns::from_micros(200);
+            let mut world = parse(name, EDGE);
+            world.source.timer = Dist::Constant(Ns::ZERO);
+            world.source_contracts.timer.time = Ns::ZERO;
+            quick(&mut world, short);
+            world
+        }
+        "slow-pages" => parse(name, SLOW_PAGES),
+        "slow-record" => parse(name, &SLOW_RECORD.replace("EXTRA", "")),
+        "slow-record-dies" => parse(name, &SLOW_RECORD.replace("EXTRA", SLOW_RECORD_DIES)),
         _ => Scenario::load(std::path::Path::new(name)).unwrap_or_else(|error| panic!("{error}")),
     }
 }
 
-/// The verification ends at any time up to the hard limit, whatever its contract says: what comes before `Go` is nobody's
-/// excuse.
-fn aimed(mut world: Scenario) -> Scenario {
-    world.destination_contracts.verify = Term::declared(Ns::from_millis(1));
-    world.destination.seal = Dist::Uniform { from: Ns::from_micros(100), to: Ns::from_millis(70) };
+/// A destination that needs no more than that for its record and for each resume.
+fn quick(world: &mut Scenario, time: Ns) {
+    world.destination.journal = Dist::Constant(time);
+    world.destination_contracts.journal.time = time;
+    world.guest.times.resume = Dist::Constant(time);
+    for terms in world.destination_contracts.vcpus.iter_mut().chain(&mut world.destination_contracts.devices)
+    {
+        terms.resume.time = time;
+    }
+    for device in &mut world.devices {
+        device.times.resume = Dist::Constant(time);
+    }
+}
+
+/// The same world with a destination that verifies for so long: nobody's excuse, since it comes before `Go`.
+pub fn verifying(world: &Scenario, time: u64) -> Scenario {
+    let mut world = world.clone();
+    world.destination_contracts.verify = Term::declared(Ns::from_micros(100));
+    world.destination.seal = Dist::Constant(Ns::new(time));
     world
 }
