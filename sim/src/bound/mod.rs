@@ -5,7 +5,8 @@
 //! every run of the scenario ([`Bound::commit`], [`Bound::abort`]), or says why there is none.
 //!
 //! Files: `facts` (contracts and truth), `worst` (the formulas), `breaks` (what faults take away), `steps` and `parts`
-//! (what the table shows), `form` (the result), `table` (for people). Not here: any run of a machine.
+//! (what the table shows), `form` (the result), `table` (for people), `timed` (worlds that are explored). Not here: any run
+//! of a machine.
 
 mod breaks;
 pub mod facts;
@@ -13,6 +14,7 @@ pub mod form;
 mod parts;
 mod steps;
 mod table;
+pub mod timed;
 pub mod worst;
 
 use switchover_core::admission::{Traffic, Verdict, judge};
