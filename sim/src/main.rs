@@ -16,6 +16,7 @@ fn main() -> process::ExitCode {
         Options::Run(options) => command::run(&options),
         Options::Campaign(options) => command::campaign(&options),
         Options::Merge(options) => command::merge(&options),
+        Options::Explore(options) => command::explore(&options),
         Options::Bound(options) => command::bound(&options),
         Options::Replay(options) => command::replay(&options),
         Options::Scenarios(options) => command::scenarios(&options),

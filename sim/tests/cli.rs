@@ -85,6 +85,7 @@ fn what_cannot_be_judged_ends_with_2_and_the_remedy() {
         ("scenarios standart".into(), "did you mean `standard`?"),
         ("merge missing.json".into(), "missing.json"),
         (format!("merge {empty}"), "no shard in it"),
+        ("explore nothing-like-it".into(), "is not a world"),
         ("replay missing.jsonl".into(), "missing.jsonl"),
     ] {
         let (out, err) = ends(&line, 2);

@@ -11,6 +11,7 @@
 
 mod campaign;
 mod error;
+mod explore;
 mod gates;
 mod merge;
 mod reports;
@@ -25,6 +26,7 @@ use crate::exit_code;
 
 pub use campaign::CampaignOptions;
 pub use error::UsageError;
+pub use explore::ExploreOptions;
 pub use merge::MergeOptions;
 pub use reports::Reports;
 pub use single::{BoundOptions, ReplayOptions, RunOptions, ScenariosOptions};
@@ -45,6 +47,7 @@ enum Command {
     Run(single::RunArgs),
     Campaign(campaign::CampaignArgs),
     Merge(merge::MergeArgs),
+    Explore(explore::ExploreArgs),
     Bound(single::BoundArgs),
     Replay(single::ReplayArgs),
     Scenarios(single::ScenariosArgs),
@@ -59,6 +62,8 @@ pub enum Options {
     Campaign(CampaignOptions),
     /// Join the shards of a campaign.
     Merge(MergeOptions),
+    /// Every interleaving of a small world.
+    Explore(ExploreOptions),
     /// The worst case, without playing anything.
     Bound(BoundOptions),
     /// What others recorded.
@@ -81,6 +86,7 @@ where
         Command::Run(args) => ("run", Ok(Options::Run(args.validate()))),
         Command::Campaign(args) => ("campaign", args.validate().map(Options::Campaign)),
         Command::Merge(args) => ("merge", args.validate().map(Options::Merge)),
+        Command::Explore(args) => ("explore", Ok(Options::Explore(args.validate()))),
         Command::Bound(args) => ("bound", Ok(Options::Bound(args.validate()))),
         Command::Replay(args) => ("replay", Ok(Options::Replay(args.validate()))),
         Command::Scenarios(args) => ("scenarios", Ok(Options::Scenarios(args.validate()))),

@@ -69,6 +69,8 @@ fn the_other_commands_are_understood() {
     let replay = ReplayOptions { file: "events.jsonl".into(), asked, json: false };
     let line = "replay events.jsonl --downtime-limit 100ms";
     assert_eq!(parse_line(line).expect("replay"), Options::Replay(replay));
+    let explore = ExploreOptions { world: Some("untimed".into()), json: false };
+    assert_eq!(parse_line("explore untimed").expect("explore"), Options::Explore(explore));
     assert_eq!(
         parse_line("scenarios").expect("scenarios"),
         Options::Scenarios(ScenariosOptions { show: None })
@@ -110,7 +112,7 @@ fn what_cannot_be_meant_is_refused_with_the_remedy() {
 
 #[test]
 fn every_help_names_the_exit_codes() {
-    for command in ["run", "campaign", "merge", "bound", "replay"] {
+    for command in ["run", "campaign", "merge", "explore", "bound", "replay"] {
         let help = parse_line(&format!("{command} --help")).expect_err("help");
         assert_eq!(help.exit_code(), 0);
         assert!(

@@ -3,9 +3,10 @@
 //! Results go to stdout, and are the same for the same seeds; what goes on meanwhile, and drawn seeds, go to stderr. An
 //! error here means that nothing could be judged, and ends the process with code 2.
 //!
-//! Not here: figures (`campaign`, `bound`), and how they look (`report`).
+//! Not here: figures (`campaign`, `bound`, `explore`), and how they look (`report`).
 
 mod campaign;
+mod explore;
 mod merge;
 mod outcome;
 mod progress;
@@ -21,6 +22,7 @@ use switchover_text::words::UnknownWord;
 use crate::scenario::{Scenario, shipped};
 
 pub use campaign::campaign;
+pub use explore::explore;
 pub use merge::merge;
 pub use run::run;
 pub use single::{bound, replay, scenarios};
