@@ -13,7 +13,7 @@ export RUST_TEST_THREADS ?= 1
 # `make demo ARGS="--downtime-limit 20ms"`
 ARGS ?=
 
-.PHONY: all demo sim test test-all bench lint docs clean
+.PHONY: all demo sim explore test test-all bench lint docs clean
 
 all:
 	$(CARGO) build --locked --release
@@ -24,6 +24,12 @@ demo:
 # `make sim ARGS="campaign standard --max-p99 290ms"`
 sim:
 	@$(CARGO) run --locked --release -q -p switchover-sim --bin switchover-sim -- $(ARGS)
+
+# Every interleaving of every small world, the larger ones as well: minutes, and some GiB. `ARGS="crash-a"` for one.
+explore:
+	@$(CARGO) build --locked --release -q -p switchover-sim
+	@set -e; for world in $(if $(ARGS),$(ARGS),$$(target/release/switchover-sim explore | cut -d' ' -f1)); do \
+		target/release/switchover-sim explore $$world; echo; done
 
 # A seeded sample of the long campaigns; the seed is printed. SWITCHOVER_SEED=... replays one.
 test:

@@ -4,7 +4,7 @@
 //! make bench                          everything, a table
 //! make bench ARGS="--json"            the same as JSON on stdout
 //! make bench ARGS="--quick slope"     fewer runs, one part: downtime, slope, precopy, machine, abort,
-//!                                     sim
+//!                                     sim, explore
 //! ```
 //!
 //! Exit code 0 if every promise holds, 1 if one is missed, 2 if it could not be measured.

@@ -20,13 +20,14 @@ use switchover_steps::{NoValgrind, measure};
 type Part = fn(bool, &mut Report) -> io::Result<()>;
 
 /// By the names that the command line knows them by.
-pub const ALL: [(&str, Part); 6] = [
+pub const ALL: [(&str, Part); 7] = [
     ("downtime", downtime),
     ("slope", slope),
     ("precopy", precopy),
     ("machine", machine),
     ("abort", abort),
     ("sim", crate::sim::sim),
+    ("explore", crate::sim::walk),
 ];
 
 const MIB: f64 = (1 << 20) as f64;

@@ -1,4 +1,5 @@
-//! The simulator's part: how many switchovers a second, on how many threads, in how much memory.
+//! The simulator's parts: how many switchovers a second, on how many threads, in how much memory; how many states of a
+//! small world a second.
 //!
 //! Rates are told absolutely and beside a loop that does nothing but count on the same processor in the same minute: two
 //! machines differ in both, and their ratio says whether the code did.
@@ -13,12 +14,15 @@ use switchover_benches::stats::median;
 use switchover_sim::campaign::play::play;
 use switchover_sim::campaign::player::player;
 use switchover_sim::campaign::{Seeds, Tally};
+use switchover_sim::explore;
 use switchover_sim::scenario::Scenario;
 
 /// Aimed at: complete switchovers a second on one core.
 const RUNS_AIM: f64 = 20_000.0;
 /// Two threads against one.
 const JOBS_AIM: f64 = 1.7;
+/// States a second in the smallest world.
+const STATES_AIM: f64 = 100_000.0;
 /// Memory at ten times the seeds against once.
 const MEMORY_AIM: f64 = 1.1;
 
@@ -110,6 +114,44 @@ pub fn sim(quick: bool, report: &mut Report) -> io::Result<()> {
             "runs_per_second": one, "runs_per_second_two_threads": two, "loop_steps_per_second": loops,
             "peak_kib": once, "peak_kib_tenfold": tenfold,
         }),
+    );
+    Ok(())
+}
+
+/// Every interleaving of the first of the standard worlds, which is the smallest.
+pub fn walk(quick: bool, report: &mut Report) -> io::Result<()> {
+    let world =
+        explore::standard().first().ok_or_else(|| io::Error::other("there is no world to explore"))?;
+    let (mut loops, mut rates, mut states) = (vec![], vec![], 0);
+    for _ in 0..if quick { 1 } else { 5 } {
+        loops.push(calibration());
+        let began = Instant::now();
+        let walked = explore::run(world, &mut |_| {});
+        // The second walk, that everything recovers, is in the time and its states are not in the count.
+        rates.push(walked.states as f64 / began.elapsed().as_secs_f64());
+        states = walked.states;
+        if !walked.holds() {
+            return Err(io::Error::other("the smallest world is to keep every promise"));
+        }
+    }
+    let (rate, steps) = (median(&rates), median(&loops));
+    report.row(Row {
+        what: format!("explored, world `{}` of {states} states", world.name),
+        measured: format!("{rate:.0} states a second"),
+        against: format!("{STATES_AIM:.0} states a second"),
+        ratio: rate / STATES_AIM,
+        target: Target::AtLeast(1.0),
+    });
+    report.row(Row {
+        what: "explored states for a million steps of a counting loop".into(),
+        measured: format!("{rate:.0} states a second"),
+        against: format!("{:.0} million steps a second", steps / 1e6),
+        ratio: rate / (steps / 1e6),
+        target: Target::Told,
+    });
+    report.detail(
+        "explore",
+        json!({ "states_per_second": rates, "states": states, "loop_steps_per_second": loops }),
     );
     Ok(())
 }
