@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchover_shell::record::Outcome;
 use switchover_tests::e2e::play::{BUSY, LONG, parse_record, read_record};
@@ -71,6 +71,11 @@ fn a_demo_leaves_no_process_and_no_file_behind_however_it_ends() {
         // Killed in the middle: its children go along.
         let mut killed = start(&["--linger", "forever"]);
         killed.says("the guest runs here", LONG);
+        // The source ends at the same time, and may be on its way out still.
+        let begun = Instant::now();
+        while scratch.processes().len() > 1 && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         assert_eq!(scratch.processes().len(), 1, "the destination is there: {:?}", scratch.processes());
         killed.signal("KILL");
         std::thread::sleep(Duration::from_millis(500));

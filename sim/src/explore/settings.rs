@@ -87,6 +87,10 @@ pub fn source(world: &World) -> SourceConfig<1, 1> {
     config.cadence = cadence(t);
     config.drift = drift(t);
     config.arbiter = arbiter(world);
+    #[cfg(feature = "mutants")]
+    {
+        config.mutant = world.mutant;
+    }
     config
 }
 
@@ -110,6 +114,10 @@ pub fn destination(world: &World, instance: u8) -> DestinationConfig<1, 1> {
     config.cadence = cadence(t);
     config.drift = drift(t);
     config.arbiter = arbiter(world);
+    #[cfg(feature = "mutants")]
+    {
+        config.mutant = world.mutant;
+    }
     config
 }
 

@@ -56,6 +56,9 @@ pub struct World {
     pub reaches: &'static [Reached],
     /// How many states it has: a change that is not meant is noticed.
     pub states: usize,
+    /// A wrong machine: the tests show that it is noticed.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<switchover_core::mutant::Mutant>,
 }
 
 /// Where a timed world begins: t = 0 is always the moment before the guest stops.

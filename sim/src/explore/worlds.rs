@@ -32,6 +32,8 @@ const CALM: World = World {
     lost_journals: 0,
     late: true,
     timing: None,
+    #[cfg(feature = "mutants")]
+    mutant: None,
 };
 
 /// Clocks that agree, and the smallest contracts at which no two of them are the same.
@@ -85,7 +87,7 @@ const STANDARD: &[World] = &[
             Reached::PortFailed,
             Reached::RefusedPortFailed,
         ],
-        states: 566040,
+        states: 566712,
         about: "the same with a device",
         failures: 1,
         devices: 1,
