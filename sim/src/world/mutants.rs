@@ -1,11 +1,9 @@
-//! Hosts that are wrong on purpose: each breaks one rule that no machine can see ([`Place::Host`]).
+//! Hosts that are wrong on purpose: each breaks one rule that no machine can see (`Place::Host` of `switchover_core::mutant`).
 //!
 //! Only in builds for the tests of the checker; every other world asks [`World::wrong`] a question whose answer is `false`.
 
 #[cfg(feature = "mutants")]
 use switchover_core::mutant::Mutant;
-#[cfg(doc)]
-use switchover_core::mutant::Place;
 use switchover_core::port::Side;
 
 use super::World;
