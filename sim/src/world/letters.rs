@@ -3,6 +3,8 @@
 use switchover_core::port::Side;
 use switchover_core::wire::message::{Envelope, ToDestination, ToSource};
 
+use crate::scenario::words::{to_destination, to_source};
+
 /// A message to one side or the other.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Letter {
@@ -44,35 +46,6 @@ impl Letter {
     /// Whether the answer to `Go`, and so P2 after it, depends on it.
     pub(super) const fn decides(&self) -> bool {
         matches!(self, Self::ToSource(_, ToSource::Refused { .. }))
-    }
-}
-
-/// The word of a message from the source.
-pub(super) const fn to_destination(message: &ToDestination) -> &'static str {
-    match message {
-        ToDestination::Hello(_) => "hello",
-        ToDestination::Ping(_) => "ping",
-        ToDestination::RoundEnd { .. } => "round_end",
-        ToDestination::Stopping { .. } => "stopping",
-        ToDestination::Sealed(_) => "sealed",
-        ToDestination::Go => "go",
-        ToDestination::Query => "query",
-        ToDestination::Fin => "fin",
-        ToDestination::Abort { .. } => "abort",
-    }
-}
-
-/// The word of a message from the destination.
-pub(super) const fn to_source(message: &ToSource) -> &'static str {
-    match message {
-        ToSource::Welcome(_) => "welcome",
-        ToSource::Pong(_) => "pong",
-        ToSource::Ready { .. } => "ready",
-        ToSource::Running(_) => "running",
-        ToSource::Refused { .. } => "refused",
-        ToSource::Lost => "lost",
-        ToSource::Pending { .. } => "pending",
-        ToSource::Stranger => "stranger",
     }
 }
 
